@@ -1,0 +1,2 @@
+//! action-manager.
+fn main() {}

@@ -1,0 +1,2 @@
+//! application-manager.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Whether a manifest can be run.

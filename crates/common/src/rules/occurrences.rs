@@ -1,0 +1,1 @@
+//! Next due moments of a schedule, and the schedule in words.

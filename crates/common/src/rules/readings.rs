@@ -1,0 +1,1 @@
+//! What a sender's payload says and whether it can be true.

@@ -1,0 +1,211 @@
+//! What a service is told at its start: the resolved form of `config.json`.
+//!
+//! `bootstrap` derives it from `config.json` and writes it as `<data_dir>/etc/settings.json`; every service reads the
+//! same file. It holds no secret, only where secrets lie.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The resolved settings of one installation on one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Name of the installation; prefixes topics, group ids, the database, Swarm services and networks.
+    pub name: String,
+    /// Name of this host as people see it.
+    pub host: String,
+    /// Where everything of this installation lives.
+    pub data_dir: PathBuf,
+    /// Folder with one file per secret: `token.key` (shared by deployer, sensor manager, action manager),
+    /// `first-admin.password` (one-time), `smtp.password`, … Mode 0600.
+    pub secrets_dir: PathBuf,
+    /// Address that people and sensors use to reach this host, without scheme.
+    pub public_address: String,
+    /// Kafka.
+    pub kafka: KafkaSettings,
+    /// MongoDB protocol.
+    pub mongodb: MongoSettings,
+    /// Docker Engine and what applications run on.
+    pub engine: EngineSettings,
+    /// Ports; 0 is not allowed, `bootstrap` chooses.
+    pub ports: Ports,
+    /// Limits.
+    pub limits: Limits,
+    /// Mail; absent when not configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpSettings>,
+}
+
+/// Where Kafka is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KafkaSettings {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// Copies of each partition for topics that services create.
+    pub replication: i32,
+}
+
+/// Where MongoDB (or FerretDB behind its write gate) is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MongoSettings {
+    /// Connection string.
+    pub uri: String,
+    /// Database of this installation.
+    pub database: String,
+}
+
+/// Docker Engine, registry, network of applications.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSettings {
+    /// Unix socket of the Engine.
+    pub socket: PathBuf,
+    /// Swarm-scoped network that application containers join.
+    pub network: String,
+    /// The bridge's address on this host: the only one an application can reach.
+    pub gateway: IpAddr,
+    /// `host:port` of the registry of application images.
+    pub registry: String,
+    /// Image to start from, by runtime name of the manifest (`python`).
+    pub base_images: BTreeMap<String, String>,
+    /// Folder with the Python SDK package that is installed into each Python image.
+    pub sdk_dir: PathBuf,
+    /// CA bundle to give `pip` while an image is built, for hosts behind an inspecting proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// Every port of an installation. See the table in ARCHITECTURE.md.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ports {
+    /// Console and REST API.
+    pub console: u16,
+    /// Applications' pages.
+    pub applications: u16,
+    /// MQTT for sensors and devices.
+    pub mqtt: u16,
+    /// HTTP ingestion for sensors and devices.
+    pub ingestion: u16,
+    /// Sensor manager's gateway for applications, loopback.
+    pub readings: u16,
+    /// Action manager's gateway for applications, loopback.
+    pub actions: u16,
+    /// Node agent, forwards to `readings`, on the bridge.
+    pub agent_readings: u16,
+    /// Node agent, forwards to `actions`, on the bridge.
+    pub agent_actions: u16,
+    /// Admin port (health, metrics) of each service by its name, loopback; `agent` for the node agent.
+    pub admin: BTreeMap<String, u16>,
+}
+
+/// Limits with safe defaults.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Largest bundle, in MiB.
+    pub bundle_mib: u64,
+    /// Largest sum of unpacked files of a bundle, in MiB.
+    pub unpacked_mib: u64,
+    /// Largest number of files in a bundle.
+    pub bundle_entries: usize,
+    /// Largest memory an application may ask for, in MiB.
+    pub application_memory_mib: u64,
+    /// Largest CPU share an application may ask for.
+    pub application_cpus: f64,
+    /// Hours that readings, logs and notifications are kept.
+    pub history_hours: u64,
+    /// Instances that may run at once.
+    pub instances: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bundle_mib: 50,
+            unpacked_mib: 200,
+            bundle_entries: 2000,
+            application_memory_mib: 1024,
+            application_cpus: 2.0,
+            history_hours: 24,
+            instances: 200,
+        }
+    }
+}
+
+/// Outgoing mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SmtpSettings {
+    /// Server name.
+    pub host: String,
+    /// Server port.
+    pub port: u16,
+    /// Sender address.
+    pub from: String,
+    /// Account, when the server wants one; its password is the secret `smtp.password`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Whether to upgrade to TLS.
+    pub tls: bool,
+}
+
+/// Why settings could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file could not be read.
+    #[error("could not read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what a service expects; `bootstrap up` writes it anew.
+    #[error("{path} is not valid at {at}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// JSON path.
+        at: String,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Settings {
+    /// Reads the settings file.
+    ///
+    /// # Errors
+    /// When the file is missing or does not parse.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut deserializer = serde_json::Deserializer::from_str(&text);
+        serde_path_to_error::deserialize(&mut deserializer).map_err(|error| SettingsError::Parse {
+            path: path.to_owned(),
+            at: error.path().to_string(),
+            message: error.inner().to_string(),
+        })
+    }
+
+    /// Reads a secret of this installation as trimmed text.
+    ///
+    /// # Errors
+    /// When the file is missing or unreadable.
+    pub fn secret(&self, name: &str) -> Result<String, SettingsError> {
+        let path = self.secrets_dir.join(name);
+        std::fs::read_to_string(&path)
+            .map(|text| text.trim().to_owned())
+            .map_err(|source| SettingsError::Read { path, source })
+    }
+}

@@ -1,0 +1,2 @@
+//! monitor.
+fn main() {}

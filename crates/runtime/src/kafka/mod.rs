@@ -1,0 +1,89 @@
+//! Kafka: the only module that imports `rdkafka`.
+
+mod consumer;
+mod producer;
+mod tail;
+mod topics;
+
+use std::sync::Arc;
+
+use common::settings::Settings;
+use rdkafka::ClientConfig;
+
+pub use consumer::{BatchLimits, ConsumerStatus, consume, consume_batches};
+pub use producer::KafkaPublisher;
+pub use tail::{Tail, end_offsets, tail};
+pub use topics::ensure_topics;
+
+/// Where Kafka is and how this installation names things there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// `host:port`, comma separated.
+    pub brokers: String,
+    /// Prefix of topics and groups: the installation's name.
+    pub name: String,
+    /// Copies of each partition for topics that are created.
+    pub replication: i32,
+    /// The service, part of group names.
+    pub service: String,
+    /// The host: with the service it names the static member of a group.
+    pub host: String,
+}
+
+impl KafkaConfig {
+    /// Takes what a service needs from the settings.
+    #[must_use]
+    pub fn from_settings(settings: &Settings, service: &str) -> Arc<Self> {
+        Arc::new(Self {
+            brokers: settings.kafka.brokers.clone(),
+            name: settings.name.clone(),
+            replication: settings.kafka.replication,
+            service: service.to_owned(),
+            host: settings.host.clone(),
+        })
+    }
+
+    /// Returns the name on the broker.
+    #[must_use]
+    pub fn topic(&self, topic: &str) -> String {
+        format!("{}.{topic}", self.name)
+    }
+
+    /// Returns the name of the dead-letter topic on the broker.
+    #[must_use]
+    pub fn dead_topic(&self, topic: &str) -> String {
+        format!("{}.{topic}.dead", self.name)
+    }
+
+    fn client(&self, role: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set(
+                "client.id",
+                format!("{}.{}.{role}@{}", self.name, self.service, self.host),
+            )
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("topic.metadata.refresh.interval.ms", "10000")
+            .set("log_level", "4");
+        config
+    }
+
+    fn reader(&self, role: &str) -> ClientConfig {
+        let mut config = self.client(role);
+        config
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            // Nothing here is transactional, so the high watermark is the end.
+            .set("isolation.level", "read_uncommitted")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.error.backoff.ms", "100")
+            .set("fetch.queue.backoff.ms", "50")
+            .set("queued.max.messages.kbytes", "4096")
+            .set("queued.min.messages", "1000")
+            .set("allow.auto.create.topics", "false");
+        config
+    }
+}

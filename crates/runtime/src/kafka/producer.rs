@@ -1,0 +1,122 @@
+//! Publishing: idempotent, acknowledged by all replicas, in order per key.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+
+use super::KafkaConfig;
+use crate::bus::{BusError, Delivery, Publisher, Record};
+
+/// Publishes on Kafka.
+pub struct KafkaPublisher {
+    producer: FutureProducer,
+    config: Arc<KafkaConfig>,
+}
+
+impl std::fmt::Debug for KafkaPublisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaPublisher")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl KafkaPublisher {
+    /// Makes a producer; connecting happens in the background and never gives up.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the configuration.
+    pub fn new(config: Arc<KafkaConfig>) -> anyhow::Result<Self> {
+        let producer = config
+            .client("producer")
+            .set("enable.idempotence", "true")
+            .set("delivery.timeout.ms", "30000")
+            .set("queue.buffering.max.messages", "50000")
+            .set("queue.buffering.max.kbytes", "65536")
+            .set("linger.ms", "2")
+            .set("compression.type", "lz4")
+            .set("partitioner", "murmur2_random")
+            .create()?;
+        Ok(Self { producer, config })
+    }
+
+    /// Asks the cluster for its metadata; blocks at most `timeout`.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn ping(&self, timeout: Duration) -> Result<(), BusError> {
+        self.producer
+            .client()
+            .fetch_metadata(
+                Some(&self.config.topic(common::Topic::ServiceHeartbeats.name())),
+                timeout,
+            )
+            .map(|_| ())
+            .map_err(|error| BusError::Read(error.to_string()))
+    }
+
+    /// Waits until everything in flight is delivered, at most `timeout`; blocks.
+    pub fn flush(&self, timeout: Duration) {
+        if let Err(error) = self.producer.flush(timeout) {
+            tracing::warn!(%error, "not everything was delivered before the end");
+        }
+    }
+
+    fn enqueue_on(&self, topic: &str, record: &Record) -> Result<Delivery, BusError> {
+        let headers = record
+            .headers
+            .iter()
+            .fold(OwnedHeaders::new(), |headers, (key, value)| {
+                headers.insert(Header {
+                    key,
+                    value: Some(value),
+                })
+            });
+        let mut message = FutureRecord::<str, str>::to(topic).key(&record.key).headers(headers);
+        if let Some(payload) = &record.payload {
+            message = message.payload(payload);
+        }
+        match self.producer.send_result(message) {
+            Ok(delivery) => Ok(Box::pin(async move {
+                match delivery.await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err((error, _))) => Err(BusError::NotConfirmed(error.to_string())),
+                    Err(_) => Err(BusError::NotConfirmed("the producer was closed".to_owned())),
+                }
+            })),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Err(BusError::QueueFull),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => Err(BusError::TooLarge),
+            Err((error, _)) => Err(BusError::NotConfirmed(error.to_string())),
+        }
+    }
+
+    /// Puts a record that can not be handled on the dead-letter topic of its topic.
+    ///
+    /// # Errors
+    /// When Kafka does not confirm.
+    pub async fn bury(&self, record: &Record) -> Result<(), BusError> {
+        let topic = self.config.dead_topic(&record.topic);
+        loop {
+            match self.enqueue_on(&topic, record) {
+                Err(BusError::QueueFull) => self.room().await,
+                Ok(delivery) => return delivery.await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Publisher for KafkaPublisher {
+    fn enqueue(&self, record: &Record) -> Result<Delivery, BusError> {
+        self.enqueue_on(&self.config.topic(&record.topic), record)
+    }
+
+    async fn room(&self) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,54 @@
+//! Creating the topics.
+
+use common::Topic;
+use common::topic::Retention;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::KafkaConfig;
+
+/// Creates every topic that does not exist yet; each service does, so that none has to come first.
+///
+/// # Errors
+/// When Kafka does not answer or refuses.
+pub async fn ensure_topics(config: &KafkaConfig) -> anyhow::Result<()> {
+    let admin: AdminClient<DefaultClientContext> = config.client("admin").create()?;
+    let mut wanted = Vec::new();
+    for topic in Topic::ALL {
+        let facts = topic.facts();
+        wanted.push((config.topic(facts.name), facts.partitions, facts.retention));
+        if !facts.groups.is_empty() {
+            wanted.push((config.dead_topic(facts.name), 1, Retention::Hours(24 * 30)));
+        }
+    }
+    let retention: Vec<String> = wanted
+        .iter()
+        .map(|(_, _, retention)| match retention {
+            Retention::Compacted => String::new(),
+            Retention::Hours(hours) => (u64::from(*hours) * 3_600_000).to_string(),
+        })
+        .collect();
+    let topics: Vec<NewTopic<'_>> = wanted
+        .iter()
+        .zip(&retention)
+        .map(|((name, partitions, _), retention)| {
+            let topic = NewTopic::new(name, *partitions, TopicReplication::Fixed(config.replication));
+            if retention.is_empty() {
+                topic
+                    .set("cleanup.policy", "compact")
+                    .set("min.cleanable.dirty.ratio", "0.3")
+                    .set("segment.ms", "3600000")
+            } else {
+                topic.set("retention.ms", retention)
+            }
+        })
+        .collect();
+    for result in admin.create_topics(&topics, &AdminOptions::new()).await? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, code)) => anyhow::bail!("could not create topic {name}: {code}"),
+        }
+    }
+    Ok(())
+}

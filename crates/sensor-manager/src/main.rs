@@ -1,0 +1,2 @@
+//! sensor-manager.
+fn main() {}
