@@ -10,6 +10,7 @@
 //! # Invariants
 //! No tokio, no Kafka, no MongoDB here: this crate compiles in seconds and is linked by `bootstrap`.
 
+pub mod asyncapi;
 pub mod bulk;
 pub mod config;
 pub mod envelope;
