@@ -4,4 +4,8 @@ pub mod manifest;
 pub mod matching;
 pub mod occurrences;
 pub mod parameters;
+pub mod problem;
 pub mod readings;
+
+pub use problem::Problem;
+mod words;
