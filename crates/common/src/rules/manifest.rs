@@ -1,1 +1,0 @@
-//! Whether a manifest can be run.
