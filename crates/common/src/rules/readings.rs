@@ -1,1 +1,0 @@
-//! What a sender's payload says and whether it can be true.
