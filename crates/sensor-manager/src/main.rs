@@ -1,2 +1,5 @@
-//! sensor-manager.
-fn main() {}
+//! The sensor manager's program.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}
