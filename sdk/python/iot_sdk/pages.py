@@ -118,6 +118,8 @@ class Pages:
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are written apart: without this the second waits for the first's acknowledgement.
+    disable_nagle_algorithm = True
     timeout = 60
     routes: dict[str, _Route]
     runner: Runner

@@ -150,6 +150,7 @@ class Runner:
         message = stream.next(self._checkpoints.wait(time.monotonic()))
         if message is not None:
             self._handle(stream, message)
+        self._checkpoints.save(stream.saved)
         if self._checkpoints.due(time.monotonic()):
             self._save(stream)
 
@@ -157,8 +158,6 @@ class Runner:
         kind = message.get("type")
         if kind == "reading":
             self._on_reading(Reading.parse(message))
-        elif kind == "checkpointed":
-            self._checkpoints.save(message["n"])
         elif kind == "opened":
             self._on_opened(message)
         elif kind == "standby":
@@ -197,6 +196,7 @@ class Runner:
             self._call("end", self.handlers.end, self.context)
             if self.handlers.end and self._checkpoints.consumed:
                 self._checkpoints.reopen()
+                stream.saved = self._checkpoints.saved
                 saved = self._save_all(stream)
         if not saved:
             stream.close()  # connects again, and is told of the end again
@@ -234,7 +234,7 @@ class Runner:
                 return False
             if self._checkpoints.unsent and self._checkpoints.saved >= self._checkpoints.sent:
                 self._save(stream)
-            message = stream.next(0.1)
-            if message is not None and message.get("type") == "checkpointed":
-                self._checkpoints.save(message["n"])
+            # Readings that still come are left: they are delivered again to whoever comes next.
+            stream.next(0.1)
+            self._checkpoints.save(stream.saved)
         return True

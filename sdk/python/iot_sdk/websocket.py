@@ -174,7 +174,7 @@ class WebSocket:
     def __init__(self, connection: socket.socket, rest: bytes = b"", idle_seconds: float = 10.0):
         self._socket = connection
         self._parser = Parser()
-        self._ready = list(self._parser.feed(rest)) if rest else []
+        self._rest = rest
         self._sending = threading.Lock()
         self._closing = False
         self._socket.settimeout(idle_seconds)
@@ -213,31 +213,37 @@ class WebSocket:
 
         Answers pings; when nothing comes for a while it asks, and gives up when that is not answered.
         """
-        asked = False
         try:
+            data, self._rest = self._rest, b""
             while True:
-                ready, self._ready = self._ready, []
-                for opcode, payload in ready:
+                for opcode, payload in self._parser.feed(data):
                     text = self._handle(opcode, payload)
                     if text is not None:
                         yield text
-                try:
-                    data = self._socket.recv(65536)
-                except socket.timeout:
-                    if asked:
-                        raise ConnectionClosed(1006, "the server does not answer") from None
-                    asked = True
-                    self._send(PING, b"")
-                    continue
-                except OSError as error:
-                    raise ConnectionClosed(1006, str(error)) from error
-                if not data:
-                    raise ConnectionClosed(1006, "the server closed the connection")
-                asked = False
-                self._ready.extend(self._parser.feed(data))
+                data = self._receive()
         except ProtocolError as error:
             self.close(error.code, str(error))
             raise ConnectionClosed(error.code, str(error)) from error
+        except ConnectionClosed:
+            self.close()
+            raise
+
+    def _receive(self) -> bytes:
+        asked = False
+        while True:
+            try:
+                data = self._socket.recv(65536)
+            except socket.timeout:
+                if asked:
+                    raise ConnectionClosed(1006, "the server does not answer") from None
+                asked = True
+                self._send(PING, b"")
+            except OSError as error:
+                raise ConnectionClosed(1006, str(error)) from error
+            else:
+                if not data:
+                    raise ConnectionClosed(1006, "the server closed the connection")
+                return data
 
     def _handle(self, opcode: int, payload: bytes) -> str | None:
         if opcode == TEXT:
