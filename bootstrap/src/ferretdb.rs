@@ -1,0 +1,85 @@
+//! FerretDB behind its write gate: a small Go program that is built once per machine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use common::config::Config;
+
+use crate::command::logged;
+use crate::engine;
+use crate::files;
+use crate::layout::{Layout, account};
+use crate::supervisor::Program;
+use crate::{postgresql, tools};
+
+fn sources(layout: &Layout) -> PathBuf {
+    layout.deploy().join("ferretdb")
+}
+
+fn version(layout: &Layout) -> String {
+    files::tree_fingerprint(&sources(layout))
+}
+
+/// The built program in the machine-wide cache.
+fn cached(layout: &Layout) -> PathBuf {
+    Layout::cache().join(format!("ferretdb-{}", version(layout)))
+}
+
+fn installed(layout: &Layout) -> PathBuf {
+    layout.part("ferretdb").join(version(layout)).join("ferretdb")
+}
+
+/// Whether this machine has a built program, so that no Go is needed.
+pub(crate) fn is_cached(layout: &Layout) -> bool {
+    cached(layout).exists() || installed(layout).exists()
+}
+
+/// Whether the program is installed.
+pub(crate) fn present(layout: &Layout) -> bool {
+    installed(layout).exists() && layout.run("ferretdb").exists()
+}
+
+/// Builds and installs it.
+pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result<()> {
+    let (cached, installed) = (cached(layout), installed(layout));
+    engine::cache()?;
+    if !cached.exists() && !installed.exists() {
+        let temporary = cached.with_extension("new");
+        let mut build = tools::go()?;
+        build
+            .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+            .arg(&temporary)
+            .arg(".");
+        build.current_dir(sources(layout));
+        logged(build, log)
+            .await
+            .context("could not build FerretDB with its write gate")?;
+        std::fs::rename(&temporary, &cached).context("could not keep the built FerretDB")?;
+    }
+    if !installed.exists() {
+        let folder = installed.parent().context("no folder")?;
+        files::create_dir(folder)?;
+        let temporary = folder.join("new");
+        std::fs::copy(&cached, &temporary)
+            .and_then(|_| std::fs::rename(&temporary, &installed))
+            .with_context(|| format!("could not install {}", installed.display()))?;
+    }
+    let run = layout.run("ferretdb");
+    files::create_dir(&run)?;
+    files::give(&run, &account(&config.name)).await
+}
+
+/// How it is run.
+pub(crate) fn program(config: &Config, layout: &Layout) -> Program {
+    let command = format!(
+        "{} -listen 127.0.0.1:{} -run-dir {} -postgresql {}",
+        installed(layout).display(),
+        config.ports.mongodb,
+        layout.run("ferretdb").display(),
+        postgresql::url(layout)
+    );
+    let mut program = Program::new("ferretdb", &command);
+    program.account = Some(account(&config.name));
+    program.priority = 100;
+    program
+}

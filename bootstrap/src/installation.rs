@@ -1,0 +1,327 @@
+//! An installation: what a config, a source tree and options make of a machine.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use common::config::{Config, SERVICES};
+use common::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Exit, Failure};
+use crate::firewall::Firewall;
+use crate::layout::Layout;
+use crate::mongodb::{self, Server};
+use crate::network::{self, Names, Subnet};
+use crate::progress::Reporter;
+use crate::settings::HostFacts;
+use crate::steps::{self, Step};
+use crate::supervisor::Supervisor;
+use crate::{command, files, preflight, secrets, settings};
+
+/// How the services are compiled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Optimised.
+    #[default]
+    Release,
+    /// Quick to build; for tests.
+    Debug,
+}
+
+/// What is brought up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Everything.
+    #[default]
+    All,
+    /// Everything but the six services and the node agent, for working on one of them.
+    Infrastructure,
+}
+
+/// What a caller chooses that is not in `config.json`.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The source tree to build from.
+    pub workspace: PathBuf,
+    /// How services are compiled.
+    pub profile: Profile,
+    /// Whether to build the console when it is stale.
+    pub console: bool,
+    /// What is brought up.
+    pub scope: Scope,
+    /// How the command is called again, for messages.
+    pub invocation: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap_or(Path::new("."))
+            .to_owned();
+        Self {
+            workspace,
+            profile: Profile::Release,
+            console: true,
+            scope: Scope::All,
+            invocation: "cargo run --release -p bootstrap --".to_owned(),
+        }
+    }
+}
+
+/// What is decided once for a host and kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Choices {
+    /// What serves the MongoDB protocol.
+    pub(crate) mongodb: Server,
+    /// The application network's addresses.
+    pub(crate) subnet: Option<Subnet>,
+}
+
+/// An installation.
+#[derive(Debug)]
+pub struct Installation {
+    pub(crate) config: Config,
+    pub(crate) layout: Layout,
+    pub(crate) options: Options,
+}
+
+/// How `up` ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Whether anything was changed.
+    pub changed: bool,
+    /// Where people open the console.
+    pub address: String,
+    /// The first admin's one-time password, while unused.
+    pub first_password: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Installation {
+    /// An installation; nothing is touched yet.
+    #[must_use]
+    pub fn new(config: Config, options: Options) -> Self {
+        let layout = Layout::new(&config.data_dir, &options.workspace);
+        Self {
+            config,
+            layout,
+            options,
+        }
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where its files are.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What its services read; there once `up` has written it.
+    ///
+    /// # Errors
+    /// When it is not there yet.
+    pub fn settings(&self) -> Result<Settings> {
+        Settings::load(&self.layout.settings()).context("the installation is not up")
+    }
+
+    /// Brings it up. What is so already is left alone, so an interrupted run is continued by another.
+    ///
+    /// # Errors
+    /// What stands in the way (nothing was started then), or the step that failed.
+    pub async fn up(&self, reporter: &dyn Reporter) -> Result<Summary, Failure> {
+        let began = Instant::now();
+        self.preflight().await?;
+        let _lock = lock(reporter).await?;
+        let changed = steps::run(self, &Step::list(self), "up", reporter).await?;
+        Ok(Summary {
+            changed,
+            address: self.address(),
+            first_password: secrets::first_password(&self.layout),
+            took: began.elapsed(),
+        })
+    }
+
+    /// Installs what the machine needs.
+    ///
+    /// # Errors
+    /// Without root, or when packages cannot be installed.
+    pub async fn prerequisites(&self, reporter: &dyn Reporter) -> Result<bool, Failure> {
+        if !preflight::is_root() {
+            return Err(Failure::new(
+                Exit::Preflight,
+                "this command needs root; run it again with sudo",
+            ));
+        }
+        let _lock = lock(reporter).await?;
+        steps::run(self, &[Step::Packages], "prerequisites", reporter).await
+    }
+
+    async fn preflight(&self) -> Result<(), Failure> {
+        let found = preflight::look(&self.config, &self.layout).await;
+        let problems = preflight::problems(&found, &self.config.data_dir);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let message = format!("nothing was started, because:\n  - {}", problems.join("\n  - "));
+        Err(Failure::new(Exit::Preflight, message))
+    }
+
+    /// Restarts a program, or all services.
+    ///
+    /// # Errors
+    /// When it is not running, or the name is not known.
+    pub async fn restart(&self, program: Option<&str>) -> Result<(), Failure> {
+        let supervisor = self.supervisor();
+        let known: Vec<String> = match supervisor.pid().await {
+            Some(_) => supervisor.states().await?.into_keys().collect(),
+            None => {
+                return Err(Failure::new(
+                    Exit::Unhealthy,
+                    format!(
+                        "`{}` is not up; start it: {} up",
+                        self.config.name, self.options.invocation
+                    ),
+                ));
+            }
+        };
+        let programs: Vec<String> = match program {
+            Some(name) if known.iter().any(|program| program == name) => vec![name.to_owned()],
+            Some(name) => {
+                let message = format!("there is no program `{name}`; allowed: {}", known.join(", "));
+                return Err(Failure::new(Exit::Usage, message));
+            }
+            None => known
+                .into_iter()
+                .filter(|name| SERVICES.contains(&name.as_str()) || name == "agent")
+                .collect(),
+        };
+        supervisor.restart(&programs).await?;
+        Ok(())
+    }
+
+    /// Where people open the console.
+    pub(crate) fn address(&self) -> String {
+        let host = self.config.host().address.unwrap_or_else(own_address);
+        match self.config.console.port {
+            80 => format!("http://{host}/"),
+            port => format!("http://{host}:{port}/"),
+        }
+    }
+
+    pub(crate) fn supervisor(&self) -> Supervisor {
+        Supervisor::new(&self.layout.supervisor(), &self.layout.logs())
+    }
+
+    pub(crate) fn names(&self) -> Names {
+        Names::new(&self.config.name)
+    }
+
+    /// What was chosen for this host, or would be.
+    pub(crate) async fn server(&self) -> Server {
+        match self.choices() {
+            Some(choices) => choices.mongodb,
+            None => mongodb::choose().await,
+        }
+    }
+
+    pub(crate) fn choices(&self) -> Option<Choices> {
+        serde_json::from_str(&std::fs::read_to_string(self.layout.choices()).ok()?).ok()
+    }
+
+    /// Decides once and keeps it.
+    pub(crate) async fn choose(&self) -> Result<Choices> {
+        if let Some(choices) = self.choices() {
+            return Ok(choices);
+        }
+        self.keep(Choices {
+            mongodb: mongodb::choose().await,
+            subnet: None,
+        })
+    }
+
+    /// The application network's addresses, chosen once the Engine runs.
+    pub(crate) async fn choose_subnet(&self) -> Result<Subnet> {
+        let choices = self.choose().await?;
+        if let Some(subnet) = choices.subnet {
+            return Ok(subnet);
+        }
+        let taken = network::taken().await?;
+        let subnet = network::choose_subnet(&self.config.name, &taken)
+            .context("no /24 between 10.80.0.0 and 10.111.255.0 is free for applications")?;
+        self.keep(Choices {
+            subnet: Some(subnet),
+            ..choices
+        })?;
+        Ok(subnet)
+    }
+
+    fn keep(&self, choices: Choices) -> Result<Choices> {
+        files::write(&self.layout.choices(), &serde_json::to_string_pretty(&choices)?, 0o644)?;
+        Ok(choices)
+    }
+
+    pub(crate) fn subnet(&self) -> Option<Subnet> {
+        self.choices()?.subnet
+    }
+
+    pub(crate) fn firewall(&self, subnet: Subnet) -> Firewall {
+        let ports = [self.config.ports.agent_readings, self.config.ports.agent_actions];
+        Firewall::new(&self.config.name, &self.names().bridge, subnet.gateway(), ports)
+    }
+
+    /// The text of `settings.json`.
+    pub(crate) async fn settings_text(&self) -> Result<String> {
+        let subnet = self.choose_subnet().await?;
+        let host_name = command::text(command::command("uname", ["-n"])).await?;
+        let facts = HostFacts {
+            host_name,
+            address: own_address(),
+            gateway: subnet.gateway(),
+            ca_bundle: ca_bundle(),
+        };
+        let settings = settings::derive(&self.config, &self.layout, &facts);
+        Ok(format!("{}\n", serde_json::to_string_pretty(&settings)?))
+    }
+}
+
+/// The CA bundle that the environment names for `pip` or for everything.
+fn ca_bundle() -> Option<PathBuf> {
+    ["PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"]
+        .into_iter()
+        .find_map(std::env::var_os)
+        .map(PathBuf::from)
+        .filter(|path| path.is_file())
+}
+
+/// The address this machine would use towards others. Nothing is sent.
+fn own_address() -> String {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0");
+    socket
+        .and_then(|socket| socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()))
+        .map_or_else(|_| "127.0.0.1".to_owned(), |address| address.ip().to_string())
+}
+
+/// Two commands do not change one machine at once.
+async fn lock(reporter: &dyn Reporter) -> Result<std::fs::File> {
+    let path = Layout::machine().join("bootstrap.lock");
+    files::create_dir(&Layout::machine())?;
+    let file = std::fs::File::create(&path).with_context(|| format!("could not open {}", path.display()))?;
+    if file.try_lock().is_err() {
+        reporter.says("another bootstrap command is at work; waiting for it");
+        let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
+        return waiting
+            .await
+            .context("waiting was interrupted")?
+            .context("could not lock");
+    }
+    Ok(file)
+}

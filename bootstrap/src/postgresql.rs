@@ -1,0 +1,165 @@
+//! PostgreSQL under FerretDB: a cluster of its own that listens on a socket only.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use common::config::Config;
+
+use crate::command::{command, logged, succeeds, text, wait_until};
+use crate::files;
+use crate::layout::{Layout, account};
+use crate::supervisor::Program;
+
+/// The account that Debian's package makes; PostgreSQL refuses to run as root.
+const ACCOUNT: &str = "postgres";
+const DATABASE: &str = "ferretdb";
+
+/// Folder with the newest installed version's programs.
+pub(crate) fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    versions
+        .flatten()
+        .map(|version| version.path().join("bin"))
+        .filter(|bin| bin.join("postgres").exists())
+        .max_by_key(|bin| bin.parent().and_then(Path::file_name)?.to_str()?.parse::<u32>().ok())
+}
+
+/// The programs of the version that made the cluster: another one cannot read it.
+fn programs_for(cluster: &Path) -> Result<PathBuf> {
+    let version = std::fs::read_to_string(cluster.join("PG_VERSION")).unwrap_or_default();
+    let version = version.trim();
+    if version.is_empty() {
+        return programs().context("PostgreSQL is not installed");
+    }
+    let bin = Path::new("/usr/lib/postgresql").join(version).join("bin");
+    if bin.join("postgres").exists() {
+        return Ok(bin);
+    }
+    bail!(
+        "{} was made by PostgreSQL {version}, which is not installed: apt-get install postgresql-{version}",
+        cluster.display()
+    )
+}
+
+fn cluster(layout: &Layout) -> PathBuf {
+    layout.part("postgresql")
+}
+
+/// Its settings.
+fn render(layout: &Layout) -> String {
+    let etc = layout.etc();
+    format!(
+        "\
+# Written by bootstrap; changes are lost at the next `up`.
+listen_addresses = ''
+unix_socket_directories = '{run}'
+hba_file = '{etc}/pg_hba.conf'
+ident_file = '{etc}/pg_ident.conf'
+max_connections = 60
+shared_buffers = 128MB
+max_wal_size = 512MB
+min_wal_size = 80MB
+log_destination = 'stderr'
+log_min_messages = warning
+timezone = 'UTC'
+",
+        run = layout.run("postgresql").display(),
+        etc = etc.display(),
+    )
+}
+
+fn written(config: &Config, layout: &Layout) -> [(PathBuf, String); 3] {
+    let etc = layout.etc();
+    let ident = format!(
+        "platform {} {ACCOUNT}\nplatform {ACCOUNT} {ACCOUNT}\nplatform root {ACCOUNT}\n",
+        account(&config.name)
+    );
+    [
+        (etc.join("postgresql.conf"), render(layout)),
+        (etc.join("pg_hba.conf"), "local all all peer map=platform\n".to_owned()),
+        (etc.join("pg_ident.conf"), ident),
+    ]
+}
+
+/// Whether the cluster and its settings are there.
+pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
+    cluster(layout).join("PG_VERSION").exists()
+        && layout.run("postgresql").exists()
+        && written(config, layout)
+            .iter()
+            .all(|(path, content)| files::holds(path, content))
+}
+
+/// Makes them.
+pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result<()> {
+    for (path, content) in written(config, layout) {
+        files::write(&path, &content, 0o644)?;
+    }
+    let (cluster, run) = (cluster(layout), layout.run("postgresql"));
+    files::create_dir(&run)?;
+    files::give(&run, ACCOUNT).await?;
+    if cluster.join("PG_VERSION").exists() {
+        return Ok(());
+    }
+    files::create_dir(&cluster)?;
+    files::give(&cluster, ACCOUNT).await?;
+    let initdb = programs_for(&cluster)?.join("initdb");
+    let (initdb, target) = (initdb.to_string_lossy(), cluster.to_string_lossy());
+    let mut make = command("runuser", ["-u", ACCOUNT, "--", &initdb, "-D", &target, "-E", "UTF8"]);
+    make.args(["--locale=C", "--auth=peer", "--no-instructions"])
+        .current_dir("/");
+    logged(make, log)
+        .await
+        .context("could not create the PostgreSQL cluster")
+}
+
+/// How it is run.
+pub(crate) fn program(config: &Config, layout: &Layout) -> Result<Program> {
+    let cluster = cluster(layout);
+    let postgres = programs_for(&cluster)?.join("postgres");
+    let command = format!(
+        "{} -D {} -c config_file={}/postgresql.conf",
+        postgres.display(),
+        cluster.display(),
+        layout.etc().display()
+    );
+    let mut program = Program::new("postgresql", &command);
+    program.account = Some(ACCOUNT.to_owned());
+    program.priority = 50;
+    // Ends sessions and stops cleanly.
+    program.stop_signal = "INT";
+    program.stop_wait_seconds = 30;
+    let written = written(config, layout);
+    let parts: Vec<&[u8]> = written.iter().map(|(_, content)| content.as_bytes()).collect();
+    program.fingerprint = files::fingerprint(&parts);
+    Ok(program)
+}
+
+/// Waits until it answers and creates the database when it is missing.
+pub(crate) async fn create_database(layout: &Layout) -> Result<()> {
+    let psql = |sql: &str| {
+        let run = layout.run("postgresql").to_string_lossy().into_owned();
+        let mut psql = command("psql", ["-h", &run, "-U", ACCOUNT, "-d", "postgres", "-Atqc", sql]);
+        psql.current_dir("/");
+        psql
+    };
+    if !wait_until(Duration::from_secs(60), async || succeeds(psql("select 1")).await).await {
+        bail!("PostgreSQL did not answer within 60 s");
+    }
+    let found = text(psql(&format!("select 1 from pg_database where datname = '{DATABASE}'"))).await?;
+    if found.is_empty() {
+        text(psql(&format!("create database {DATABASE}")))
+            .await
+            .context("could not create FerretDB's database")?;
+    }
+    Ok(())
+}
+
+/// How FerretDB connects.
+pub(crate) fn url(layout: &Layout) -> String {
+    format!(
+        "postgres:///{DATABASE}?host={}&user={ACCOUNT}&pool_max_conns=40",
+        layout.run("postgresql").display()
+    )
+}

@@ -1,0 +1,117 @@
+//! What the supervisor keeps running, decided from config and settings. Pure, except that it looks where programs are.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use common::config::{Config, Mode, SERVICES};
+
+use crate::files;
+use crate::layout::{Layout, account};
+use crate::mongodb::{self, Server};
+use crate::supervisor::Program;
+use crate::{ferretdb, kafka, postgresql, registry};
+
+/// Kafka, MongoDB and registry.
+pub(crate) fn infrastructure(config: &Config, layout: &Layout, server: Server) -> Result<Vec<Program>> {
+    let mut programs = Vec::new();
+    if config.mongodb.mode == Mode::Managed {
+        match server {
+            Server::Mongod => programs.push(mongodb::program(config, layout)?),
+            Server::Ferretdb => {
+                programs.push(postgresql::program(config, layout)?);
+                programs.push(ferretdb::program(config, layout));
+            }
+        }
+    }
+    if config.kafka.mode == Mode::Managed {
+        programs.push(kafka::program(config, layout)?);
+    }
+    programs.push(registry::program(config, layout)?);
+    Ok(programs)
+}
+
+/// The six services and the node agent. `binaries` is the fingerprint of each binary.
+pub(crate) fn services(
+    config: &Config,
+    layout: &Layout,
+    settings: &str,
+    binaries: &BTreeMap<String, String>,
+) -> Vec<Program> {
+    SERVICES
+        .into_iter()
+        .chain(["agent"])
+        .map(|name| service(config, layout, settings, binaries, name))
+        .collect()
+}
+
+fn service(
+    config: &Config,
+    layout: &Layout,
+    settings: &str,
+    binaries: &BTreeMap<String, String>,
+    name: &str,
+) -> Program {
+    let binary = if name == "agent" { "deployer" } else { name };
+    let program = layout.current().join(binary);
+    let mode = if name == "agent" { "--agent " } else { "" };
+    let line = format!("{} {mode}--settings {}", program.display(), layout.settings().display());
+    let account = account(&config.name);
+    let privileged = config.console.port < 1024 || config.console.applications_port < 1024;
+    let (line, account) = match name {
+        // They control Docker Engine, which is as much as root.
+        "deployer" | "agent" => (line, None),
+        "application-manager" if privileged => (with_low_ports(&line, &account), None),
+        _ => (line, Some(account)),
+    };
+    let mut program = Program::new(name, &line);
+    program.account = account;
+    program.priority = if name == "agent" { 200 } else { 300 };
+    let content = binaries.get(binary).map(String::as_str).unwrap_or_default();
+    program.fingerprint = files::fingerprint(&[content.as_bytes(), settings.as_bytes()]);
+    if let Ok(filter) = std::env::var("RUST_LOG") {
+        program.environment.insert("RUST_LOG".to_owned(), filter);
+    }
+    program
+}
+
+/// Runs as an account that may nevertheless listen below 1024.
+fn with_low_ports(line: &str, account: &str) -> String {
+    format!(
+        "setpriv --reuid {account} --regid {account} --init-groups --inh-caps +net_bind_service \
+         --ambient-caps +net_bind_service {line}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn services_of_the_default_installation() {
+        let config = Config::default();
+        let layout = Layout::new(&config.data_dir, Path::new("/src/platform"));
+        let mut programs = services(&config, &layout, "{}", &BTreeMap::new());
+        for program in &mut programs {
+            program.environment.clear();
+        }
+        insta::assert_snapshot!(crate::supervisor::render_programs(&programs, &layout.logs()));
+    }
+
+    #[test]
+    fn only_a_changed_binary_changes_its_program() {
+        let config = Config::default();
+        let layout = Layout::new(&config.data_dir, Path::new("/src/platform"));
+        let before = services(&config, &layout, "{}", &BTreeMap::new());
+        let changed = BTreeMap::from([("deployer".to_owned(), "new".to_owned())]);
+        let after = services(&config, &layout, "{}", &changed);
+        let names: Vec<&str> = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after)
+            .map(|(_, after)| after.name.as_str())
+            .collect();
+        assert_eq!(names, ["deployer", "agent"]);
+    }
+}

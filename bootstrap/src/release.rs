@@ -1,0 +1,97 @@
+//! The platform's programs: built by cargo, installed beside older ones so that a rebuild disturbs nothing that runs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use common::config::SERVICES;
+
+use crate::command::{command, logged};
+use crate::files;
+use crate::installation::Profile;
+use crate::layout::Layout;
+
+/// Programs that are not services.
+const MORE: [&str; 1] = ["simulator"];
+
+/// Releases that are kept.
+const KEPT: usize = 3;
+
+/// Builds every program; quick when nothing changed.
+pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = command(cargo, ["build"]);
+    if profile == Profile::Release {
+        build.arg("--release");
+    }
+    for package in SERVICES.into_iter().chain(MORE) {
+        build.args(["-p", package]);
+    }
+    build.current_dir(layout.workspace());
+    logged(build, log).await.context("could not build the services")
+}
+
+/// Where cargo puts programs.
+fn target(layout: &Layout, profile: Profile) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| layout.workspace().join("target"), PathBuf::from);
+    target.join(match profile {
+        Profile::Release => "release",
+        Profile::Debug => "debug",
+    })
+}
+
+/// Copies the built programs into a folder named after their content and points `current` to it; tells whether it changed.
+pub(crate) fn install(layout: &Layout, profile: Profile) -> Result<bool> {
+    let built = target(layout, profile);
+    let mut prints = BTreeMap::new();
+    for name in SERVICES.into_iter().chain(MORE) {
+        let path = built.join(name);
+        let content = std::fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
+        prints.insert(name.to_owned(), files::fingerprint(&[&content]));
+    }
+    let index = serde_json::to_string_pretty(&prints)?;
+    let name = files::fingerprint(&[index.as_bytes()]);
+    let (release, current) = (layout.releases().join(&name), layout.current());
+    if std::fs::read_link(&current).is_ok_and(|target| target == Path::new(&name)) {
+        return Ok(false);
+    }
+    if !release.exists() {
+        let temporary = layout.releases().join(format!("{name}.new"));
+        files::create_dir(&temporary)?;
+        for program in prints.keys() {
+            std::fs::copy(built.join(program), temporary.join(program))
+                .with_context(|| format!("could not install {program}"))?;
+        }
+        files::write(&temporary.join("release.json"), &index, 0o644)?;
+        std::fs::rename(&temporary, &release).context("could not install the programs")?;
+    }
+    let link = layout.releases().join("current.new");
+    if link.is_symlink() {
+        std::fs::remove_file(&link).context("could not remove an old link")?;
+    }
+    std::os::unix::fs::symlink(&name, &link)
+        .and_then(|()| std::fs::rename(&link, &current))
+        .context("could not switch to the new programs")?;
+    remove_old(layout, &name)?;
+    Ok(true)
+}
+
+/// Fingerprint of each installed program.
+pub(crate) fn installed(layout: &Layout) -> Result<BTreeMap<String, String>> {
+    let path = layout.current().join("release.json");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+}
+
+fn remove_old(layout: &Layout, current: &str) -> Result<()> {
+    let mut old: Vec<_> = std::fs::read_dir(layout.releases())?
+        .flatten()
+        .filter(|entry| entry.file_name() != current && entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| (entry.metadata().and_then(|folder| folder.modified()).ok(), entry.path()))
+        .collect();
+    old.sort();
+    for (_, path) in old.iter().rev().skip(KEPT - 1) {
+        std::fs::remove_dir_all(path).with_context(|| format!("could not remove {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! `config.json` and facts of the host → what every service reads. Pure.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use common::config::{Config, Mode};
+use common::settings::{EngineSettings, KafkaSettings, MongoSettings, Ports, Settings};
+
+use crate::layout::Layout;
+use crate::network::Names;
+
+/// What a config cannot say about a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostFacts {
+    /// The machine's name.
+    pub(crate) host_name: String,
+    /// The machine's first address.
+    pub(crate) address: String,
+    /// The application bridge's address.
+    pub(crate) gateway: Ipv4Addr,
+    /// CA bundle that the environment points to.
+    pub(crate) ca_bundle: Option<PathBuf>,
+}
+
+/// The settings of an installation.
+pub(crate) fn derive(config: &Config, layout: &Layout, facts: &HostFacts) -> Settings {
+    let host = config.host();
+    let loopback = |port: u16| format!("127.0.0.1:{port}");
+    let brokers = config
+        .kafka
+        .brokers
+        .clone()
+        .unwrap_or_else(|| loopback(config.ports.kafka));
+    let uri = match config.mongodb.mode {
+        Mode::Managed => format!("mongodb://{}/", loopback(config.ports.mongodb)),
+        Mode::External => config.mongodb.uri.clone().unwrap_or_default(),
+    };
+    Settings {
+        name: config.name.clone(),
+        host: host.name.unwrap_or_else(|| facts.host_name.clone()),
+        data_dir: layout.data_dir().to_owned(),
+        secrets_dir: layout.secrets(),
+        public_address: host.address.unwrap_or_else(|| facts.address.clone()),
+        kafka: KafkaSettings {
+            brokers,
+            replication: config.kafka.replication,
+        },
+        mongodb: MongoSettings {
+            uri,
+            database: config.name.replace('-', "_"),
+        },
+        engine: EngineSettings {
+            socket: PathBuf::from(crate::engine::SOCKET),
+            network: Names::new(&config.name).network,
+            gateway: facts.gateway.into(),
+            registry: loopback(config.ports.registry),
+            base_images: BTreeMap::from([("python".to_owned(), crate::image::python_tag(&config.name))]),
+            sdk_dir: layout.sdk(),
+            ca_bundle: facts.ca_bundle.clone(),
+        },
+        ports: ports(config),
+        limits: config.limits.clone(),
+        smtp: config.smtp.clone(),
+    }
+}
+
+fn ports(config: &Config) -> Ports {
+    Ports {
+        console: config.console.port,
+        applications: config.console.applications_port,
+        mqtt: config.ports.mqtt,
+        ingestion: config.ports.ingestion,
+        readings: config.ports.readings,
+        actions: config.ports.actions,
+        agent_readings: config.ports.agent_readings,
+        agent_actions: config.ports.agent_actions,
+        admin: config.admin_ports(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn defaults_become_complete_settings() {
+        let config = Config::default();
+        let layout = Layout::new(&config.data_dir, Path::new("/src/platform"));
+        let facts = HostFacts {
+            host_name: "one".to_owned(),
+            address: "192.0.2.10".to_owned(),
+            gateway: Ipv4Addr::new(10, 90, 1, 1),
+            ca_bundle: None,
+        };
+        insta::assert_json_snapshot!(derive(&config, &layout, &facts));
+    }
+}

@@ -1,0 +1,75 @@
+// Command ferretdb serves the MongoDB wire protocol on PostgreSQL (or SQLite) behind a write gate.
+//
+// FerretDB 1.24 by itself is not atomic: concurrent replaces of one document all report success. The gate (gate.go)
+// mends that, so that a compare-and-swap means what it says.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/FerretDB/FerretDB/ferretdb"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:27017", "address for clients")
+	postgresql := flag.String("postgresql", "", "PostgreSQL connection string")
+	sqlite := flag.String("sqlite", "", "SQLite URI of a directory, instead of PostgreSQL")
+	runDir := flag.String("run-dir", os.TempDir(), "folder for the socket between gate and FerretDB")
+	flag.Parse()
+
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := serve(ctx, *listen, *runDir, *postgresql, *sqlite); err != nil {
+		fmt.Fprintln(os.Stderr, "ferretdb:", err)
+		os.Exit(1)
+	}
+}
+
+// serve runs FerretDB on a socket of its own and the gate before it, until ctx ends.
+func serve(ctx context.Context, listen, runDir, postgresql, sqlite string) error {
+	socket := filepath.Join(runDir, "ferretdb.sock")
+	// A killed process leaves its socket behind.
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	config := &ferretdb.Config{
+		Listener:      ferretdb.ListenerConfig{Unix: socket},
+		Logger:        slog.Default(),
+		Handler:       "postgresql",
+		PostgreSQLURL: postgresql,
+	}
+	if sqlite != "" {
+		config.Handler, config.SQLiteURL = "sqlite", sqlite
+	}
+	db, err := ferretdb.New(config)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "ferretdb: %s behind its write gate listens on %s\n", config.Handler, listener.Addr())
+	done := make(chan error, 1)
+	go func() { done <- db.Run(ctx) }()
+	go func() {
+		<-ctx.Done()
+		listener.Close()
+	}()
+	gate := NewGate(func() (net.Conn, error) { return net.Dial("unix", socket) })
+	err = gate.Serve(listener)
+	if ctx.Err() != nil {
+		return <-done
+	}
+	return err
+}
