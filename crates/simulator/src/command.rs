@@ -1,5 +1,6 @@
 //! The command line of the simulator.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct Arguments {
 /// When the configuration is wrong, or when something was still unacknowledged at the end.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
+        .with_ansi(std::io::stdout().is_terminal())
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),

@@ -95,7 +95,7 @@ impl MqttConnector {
             add(&self.counters.disconnects, 1);
             progress.outbox.disconnected();
             let wait = progress.backoff.wait();
-            warn!(connector = %self.config.id, error = format!("{error:#}"), wait_ms = wait.as_millis(), "connection lost");
+            warn!(connector = %self.config.id, %error, wait_ms = wait.as_millis(), "connection lost");
             tokio::select! {
                 () = abandon.cancelled() => return,
                 () = self.pause(&mut progress, wait) => {}
