@@ -40,7 +40,6 @@ pub mod progress;
 mod registry;
 mod release;
 mod running;
-mod running;
 mod secrets;
 mod settings;
 pub mod status;
