@@ -312,6 +312,8 @@ pub enum TailFrom {
     End,
     /// At these offsets by partition; partitions that are not named begin at the end.
     Offsets(BTreeMap<i32, i64>),
+    /// At these offsets, and only these partitions; where an offset is gone, with the nearest that is there.
+    Only(BTreeMap<i32, i64>),
 }
 
 /// What a tail reads.

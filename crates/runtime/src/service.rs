@@ -130,6 +130,18 @@ impl Context {
         kafka::end_offsets(self.kafka.clone(), topic).await
     }
 
+    /// Returns the offset of the first record of that time or later, by partition; the end where there is none.
+    ///
+    /// # Errors
+    /// When Kafka does not answer.
+    pub async fn offsets_for_time(
+        &self,
+        topic: Topic,
+        time: common::Timestamp,
+    ) -> Result<std::collections::BTreeMap<i32, i64>, BusError> {
+        kafka::offsets_for_time(self.kafka.clone(), topic, time).await
+    }
+
     /// Returns the entities of one kind, with a sweep of their outboxes. Makes their indexes when MongoDB answers.
     #[must_use]
     pub fn entities<T: Entity>(&self) -> Entities<T> {

@@ -12,7 +12,7 @@ use rdkafka::ClientConfig;
 
 pub use consumer::{BatchLimits, ConsumerStatus, consume, consume_batches};
 pub use producer::KafkaPublisher;
-pub use tail::{Tail, end_offsets, tail};
+pub use tail::{Tail, end_offsets, offsets_for_time, tail};
 pub use topics::ensure_topics;
 
 /// Where Kafka is and how this installation names things there.

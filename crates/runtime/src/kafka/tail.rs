@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Message, Topic};
+use common::{Message, Timestamp, Topic};
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -23,6 +23,7 @@ pub struct Tail<M> {
     behind: BTreeSet<i32>,
     caught_up: bool,
     start: BTreeMap<i32, i64>,
+    ends: BTreeMap<i32, i64>,
     kind: std::marker::PhantomData<fn() -> M>,
 }
 
@@ -57,6 +58,35 @@ pub async fn end_offsets(config: Arc<KafkaConfig>, topic: Topic) -> Result<BTree
             .into_iter()
             .map(|(partition, (_, high))| (partition, high))
             .collect())
+    })
+    .await
+    .map_err(|error| BusError::Read(error.to_string()))?
+}
+
+/// Returns the offset of the first record of that time or later, by partition; the end where there is none.
+///
+/// # Errors
+/// When the broker does not answer.
+pub async fn offsets_for_time(
+    config: Arc<KafkaConfig>,
+    topic: Topic,
+    time: Timestamp,
+) -> Result<BTreeMap<i32, i64>, BusError> {
+    tokio::task::spawn_blocking(move || {
+        let consumer: StreamConsumer = tail_config(&config).create().map_err(read_error)?;
+        let name = config.topic(topic.name());
+        let marks = watermarks(&consumer, &name)?;
+        let asked = marks.keys().map(|partition| (*partition, time.millis())).collect();
+        let list = assignment(&name, &asked).map_err(|error| BusError::Read(error.to_string()))?;
+        let found = consumer.offsets_for_times(list, TIMEOUT).map_err(read_error)?;
+        let offsets = marks.into_iter().map(|(partition, (low, high))| {
+            let offset = match found.find_partition(&name, partition).map(|element| element.offset()) {
+                Some(rdkafka::Offset::Offset(offset)) => offset.clamp(low, high),
+                _ => high,
+            };
+            (partition, offset)
+        });
+        Ok(offsets.collect())
     })
     .await
     .map_err(|error| BusError::Read(error.to_string()))?
@@ -104,14 +134,20 @@ fn open<M: Message>(config: &KafkaConfig, from: &TailFrom) -> Result<Tail<M>, Bu
     let consumer: StreamConsumer = tail_config(config).create().map_err(read_error)?;
     let marks = watermarks(&consumer, &topic)?;
     let mut start = BTreeMap::new();
+    let mut ends = BTreeMap::new();
     let mut behind = BTreeSet::new();
     for (partition, (low, high)) in &marks {
         let offset = match from {
             TailFrom::Beginning => *low,
             TailFrom::End => *high,
             TailFrom::Offsets(offsets) => offsets.get(partition).copied().unwrap_or(*high),
+            TailFrom::Only(offsets) => match offsets.get(partition) {
+                Some(offset) => (*offset).clamp(*low, *high),
+                None => continue,
+            },
         };
         start.insert(*partition, offset);
+        ends.insert(*partition, *high);
         if offset < *high {
             behind.insert(*partition);
         }
@@ -123,6 +159,7 @@ fn open<M: Message>(config: &KafkaConfig, from: &TailFrom) -> Result<Tail<M>, Bu
         behind,
         caught_up: false,
         start,
+        ends,
         kind: std::marker::PhantomData,
     })
 }
@@ -132,6 +169,12 @@ impl<M: Message> Tail<M> {
     #[must_use]
     pub fn start(&self) -> &BTreeMap<i32, i64> {
         &self.start
+    }
+
+    /// Returns the offsets up to which there were records when it began, by partition.
+    #[must_use]
+    pub fn ends(&self) -> &BTreeMap<i32, i64> {
+        &self.ends
     }
 
     /// Returns what comes next. Errors that pass by themselves (the broker is away) are waited out. Cancel safe.

@@ -1,8 +1,18 @@
 //! The registry: types, locations, connectors, sensors, devices.
 //!
-//! [`decide`] says whether a change may be made, [`handler`] carries it out in the store and tells it, [`directory`] is
+//! [`decide`] says whether a change may be made, [`handler`] carries it out in [`store`] and tells it, [`directory`] is
 //! the registry in memory as every process of this service sees it.
+//!
+//! # What is guaranteed
+//! Each entry changes by compare-and-swap. That entries refer only to what exists is checked with the store's lists just
+//! before. One process handles the commands one after the other, so with one sensor manager the check is exact. With
+//! several, two commands on different partitions may pass at the same moment (a sensor is put into a location that is
+//! being deleted): the reference then dangles, which readers treat as not there, and which the next change of the entry
+//! refuses until it is mended.
 
+pub mod decide;
 pub mod directory;
+pub mod handler;
+pub mod store;
 
 pub use directory::{DeviceFacts, Directory, SensorFacts};
