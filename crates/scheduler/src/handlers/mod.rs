@@ -1,0 +1,10 @@
+//! From messages to decisions and back: thin.
+
+mod instances;
+mod schedules;
+
+pub use instances::InstanceEvents;
+pub use schedules::ScheduleCommands;
+
+#[cfg(test)]
+mod tests;
