@@ -111,7 +111,7 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             });
             Ok(())
         }
-        Command::Status => status(&Installation::new(config, options), &*reporter).await,
+        Command::Status => status(&Installation::new(config, options)).await,
         Command::Logs { follow, lines, service } => {
             logs(&Installation::new(config, options), follow, lines, service.as_deref()).await
         }
@@ -164,7 +164,7 @@ fn show_summary(reporter: &dyn Reporter, installation: &Installation, summary: &
     ));
 }
 
-async fn status(installation: &Installation, reporter: &dyn Reporter) -> Result<(), Failure> {
+async fn status(installation: &Installation) -> Result<(), Failure> {
     let status = installation.status().await?;
     for line in status.to_string().lines() {
         if writeln!(std::io::stdout(), "{line}").is_err() {
@@ -180,7 +180,6 @@ async fn status(installation: &Installation, reporter: &dyn Reporter) -> Result<
         .filter(|row| !row.ready)
         .map(|row| row.name.as_str())
         .collect();
-    reporter.says("");
     let mut failure = Failure::new(Exit::Unhealthy, format!("not ready: {}", names.join(", ")));
     failure.resume = Some(format!("{} up", installation.options.invocation));
     Err(failure)

@@ -66,7 +66,7 @@ pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result
     }
     let run = layout.run("ferretdb");
     files::create_dir(&run)?;
-    files::give(&run, &account(&config.name)).await
+    files::keep_private(&run, &account(&config.name)).await
 }
 
 /// How it is run.

@@ -37,6 +37,13 @@ pub(crate) fn create_dir(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("could not create {}", path.display()))
 }
 
+/// Gives a folder and all in it to an account, and lets nobody else in.
+pub(crate) async fn keep_private(path: &Path, account: &str) -> Result<()> {
+    give(path, account).await?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("could not protect {}", path.display()))
+}
+
 /// Gives a folder and all in it to an account.
 pub(crate) async fn give(path: &Path, account: &str) -> Result<()> {
     let owner = format!("{account}:{account}");

@@ -1,6 +1,6 @@
 //! The managed broker: Apache Kafka's jars from Maven, one node that is broker and controller.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use common::config::Config;
@@ -53,6 +53,9 @@ share.coordinator.state.topic.num.partitions=6
 # A consumer that comes back gets its partitions at once.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=3000
+# After a kill the controller waits this long for the broker's former life before it lets the new one in.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
 num.recovery.threads.per.data.dir=4
@@ -65,17 +68,17 @@ log.retention.check.interval.ms=60000
     )
 }
 
-fn data(layout: &Layout) -> std::path::PathBuf {
+fn data(layout: &Layout) -> PathBuf {
     layout.part("kafka").join("data")
 }
 
-fn properties(layout: &Layout) -> std::path::PathBuf {
+fn properties(layout: &Layout) -> PathBuf {
     layout.etc().join("kafka.properties")
 }
 
 /// Whether jars, settings and a formatted data folder are there.
 pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
-    layout.part("kafka").join("complete").exists()
+    files::holds(&layout.part("kafka").join("complete"), &version(layout))
         && data(layout).join("meta.properties").exists()
         && files::holds(&properties(layout), &render_properties(config, &data(layout)))
         && files::holds(&layout.etc().join("kafka-log4j2.properties"), LOG4J)
@@ -88,7 +91,7 @@ pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result
     files::write(&layout.etc().join("kafka-log4j2.properties"), LOG4J, 0o644)?;
     files::create_dir(&data(layout))?;
     let account = account(&config.name);
-    files::give(&data(layout), &account).await?;
+    files::keep_private(&data(layout), &account).await?;
     if !data(layout).join("meta.properties").exists() {
         let id = base64_url(rand::random::<[u8; 16]>());
         let classes = format!("{}/libs/*", layout.part("kafka").display());
@@ -104,11 +107,18 @@ pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result
     Ok(())
 }
 
+fn pom(layout: &Layout) -> PathBuf {
+    layout.deploy().join("kafka/pom.xml")
+}
+
+/// Changes with the list of jars.
+fn version(layout: &Layout) -> String {
+    files::fingerprint(&[&std::fs::read(pom(layout)).unwrap_or_default()])
+}
+
 /// Copies the jars from the machine-wide cache, which Maven fills.
 async fn install_jars(layout: &Layout, log: &Path) -> Result<()> {
-    let pom = layout.deploy().join("kafka/pom.xml");
-    let content = std::fs::read(&pom).with_context(|| format!("could not read {}", pom.display()))?;
-    let version = files::fingerprint(&[&content]);
+    let version = version(layout);
     let (target, complete) = (layout.part("kafka"), layout.part("kafka").join("complete"));
     if files::holds(&complete, &version) {
         return Ok(());
@@ -117,7 +127,7 @@ async fn install_jars(layout: &Layout, log: &Path) -> Result<()> {
     if !cached.exists() {
         let temporary = cached.with_extension("new");
         let folder = temporary.to_string_lossy().into_owned();
-        let pom = pom.to_string_lossy().into_owned();
+        let pom = pom(layout).to_string_lossy().into_owned();
         let output = format!("-DoutputDirectory={folder}");
         let mut maven = command(
             "mvn",
@@ -186,7 +196,8 @@ pub(crate) fn program(config: &Config, layout: &Layout) -> Result<Program> {
     program.account = Some(account(&config.name));
     program.priority = 100;
     program.stop_wait_seconds = 40;
-    program.fingerprint = files::fingerprint(&[render_properties(config, &data(layout)).as_bytes(), LOG4J.as_bytes()]);
+    let settings = render_properties(config, &data(layout));
+    program.fingerprint = files::fingerprint(&[settings.as_bytes(), LOG4J.as_bytes(), version(layout).as_bytes()]);
     Ok(program)
 }
 

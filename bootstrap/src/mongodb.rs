@@ -65,7 +65,7 @@ pub(crate) fn present(layout: &Layout) -> bool {
 /// Makes it.
 pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
     files::create_dir(&data(layout))?;
-    files::give(&data(layout), &account(&config.name)).await
+    files::keep_private(&data(layout), &account(&config.name)).await
 }
 
 /// How `mongod` is run.

@@ -28,10 +28,11 @@ pub(crate) struct Found {
 
 /// What stands in the way, each with what to do.
 pub(crate) fn problems(found: &Found, data_dir: &Path) -> Vec<String> {
-    let mut problems = Vec::new();
     if !found.root {
-        problems.push("this command needs root; run it again with sudo".to_owned());
+        // Without root nothing else can be seen rightly.
+        return vec!["this command needs root; run it again with sudo".to_owned()];
     }
+    let mut problems = Vec::new();
     if let Some(free) = found.disk_free_mib.filter(|free| *free < DISK_MIB) {
         let dir = data_dir.display();
         problems.push(format!(

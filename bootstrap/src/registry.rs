@@ -43,7 +43,7 @@ pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
 /// Makes them.
 pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
     files::create_dir(&layout.part("registry"))?;
-    files::give(&layout.part("registry"), &account(&config.name)).await?;
+    files::keep_private(&layout.part("registry"), &account(&config.name)).await?;
     files::write(&path(layout), &render(config, layout), 0o644).map(drop)
 }
 

@@ -21,11 +21,17 @@ const KEPT: usize = 3;
 pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = command(cargo, ["build"]);
-    if profile == Profile::Release {
-        build.arg("--release");
-    }
-    for package in SERVICES.into_iter().chain(MORE) {
-        build.args(["-p", package]);
+    match profile {
+        Profile::Release => {
+            build.arg("--release");
+            for package in SERVICES.into_iter().chain(MORE) {
+                build.args(["-p", package]);
+            }
+        }
+        // The features of a whole-workspace test run, so that nothing is compiled twice for them.
+        Profile::Debug => {
+            build.args(["--workspace", "--bins"]);
+        }
     }
     build.current_dir(layout.workspace());
     logged(build, log).await.context("could not build the services")

@@ -1,7 +1,5 @@
 //! Secrets of an installation: made once, one file each, for its account only.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 use common::config::{Config, SecretName, SecretReference};
 
@@ -30,14 +28,7 @@ pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
     for name in config.secrets.keys() {
         files::write(&folder.join(file_name(*name)), &wanted(config, *name)?, 0o600)?;
     }
-    files::give(&folder, &account(&config.name)).await?;
-    private(&folder)
-}
-
-fn private(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
-        .with_context(|| format!("could not protect {}", folder.display()))
+    files::keep_private(&folder, &account(&config.name)).await
 }
 
 /// The first admin's one-time password, while it has not been used.

@@ -26,7 +26,8 @@ func main() {
 	runDir := flag.String("run-dir", os.TempDir(), "folder for the socket between gate and FerretDB")
 	flag.Parse()
 
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	// Below errors FerretDB writes whole replies, with what people stored, into its log.
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := serve(ctx, *listen, *runDir, *postgresql, *sqlite); err != nil {
