@@ -7,9 +7,9 @@ use common::config::Config;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{command, find, text};
-use crate::files;
 use crate::layout::{Layout, account};
 use crate::supervisor::Program;
+use crate::{files, tools};
 
 /// What serves the MongoDB protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub(crate) enum Server {
     /// FerretDB on PostgreSQL, behind its write gate.
     Ferretdb,
 }
+
+/// What the driver speaks with and MongoDB still maintains.
+const OLDEST: [u32; 2] = [6, 0];
 
 /// Packages that bring a `mongod`, best first.
 const PACKAGES: [&str; 2] = ["mongodb-org-server", "mongodb-server"];
@@ -50,7 +53,8 @@ fn has_candidate(policy: &str) -> bool {
     policy
         .lines()
         .find_map(|line| line.trim().strip_prefix("Candidate:"))
-        .is_some_and(|candidate| candidate.trim() != "(none)")
+        .and_then(tools::package_version)
+        .is_some_and(|version| version >= OLDEST)
 }
 
 fn data(layout: &Layout) -> PathBuf {
@@ -98,6 +102,7 @@ mod tests {
             "mongodb-server:\n  Installed: (none)\n  Candidate: (none)\n"
         ));
         assert!(!has_candidate(""));
+        assert!(!has_candidate("mongodb-server:\n  Candidate: 1:3.6.9+really3.6.8\n"));
         assert!(has_candidate(
             "mongodb-org-server:\n  Installed: (none)\n  Candidate: 8.0.4\n"
         ));

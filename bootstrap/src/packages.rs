@@ -83,10 +83,21 @@ pub(crate) async fn missing(config: &Config, layout: &Layout, server: Server) ->
         }
     }
     let node = layout.console().join("package.json").exists() && !tools::node_present().await;
-    if node && !Path::new("/usr/share/doc/python3-venv").exists() {
+    if node && !has_venv() {
         packages.push("python3-venv");
     }
     Missing { packages, node, go }
+}
+
+/// Whether the system's Python can make virtual environments.
+fn has_venv() -> bool {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders.map(|folder| folder.path()).any(|folder| {
+        folder
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("python3."))
+            && folder.join("ensurepip/_bundled").exists()
+    })
 }
 
 /// Installs what is missing.
@@ -105,16 +116,12 @@ pub(crate) async fn install(missing: &Missing, log: &Path) -> Result<()> {
             .await
             .context("could not read the package lists")?;
     }
+    let release = if missing.go { go_release(log).await? } else { None };
     if missing.go {
-        if !tools::go_installable().await {
-            bail!(
-                "FerretDB is built with Go 1.21 or newer; this system has an older one. Install a newer Go and put it on the path, or use `mongodb.mode` `external`"
-            );
-        }
         packages.push("golang-go");
     }
     if !packages.is_empty() {
-        install_packages(&packages, log).await?;
+        install_packages(&packages, release.as_deref(), log).await?;
     }
     if missing.node {
         tools::install_node(log).await?;
@@ -122,7 +129,47 @@ pub(crate) async fn install(missing: &Missing, log: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn install_packages(packages: &[&str], log: &Path) -> Result<()> {
+/// Where a new enough Go comes from: the distribution (none), or Debian's own backports, which are added for it.
+async fn go_release(log: &Path) -> Result<Option<String>> {
+    if tools::go_installable(false).await {
+        return Ok(None);
+    }
+    if let Some(codename) = debian_codename(&std::fs::read_to_string("/etc/os-release").unwrap_or_default()) {
+        let release = format!("{codename}-backports");
+        if !tools::go_installable(true).await {
+            let source = format!("deb http://deb.debian.org/debian {release} main\n");
+            files::write(
+                Path::new("/etc/apt/sources.list.d/iot-platform-backports.list"),
+                &source,
+                0o644,
+            )?;
+            logged(apt(&["update"]), log)
+                .await
+                .context("could not read Debian's backports")?;
+        }
+        if tools::go_installable(true).await {
+            return Ok(Some(release));
+        }
+    }
+    bail!(
+        "FerretDB is built with Go 1.21 or newer, which this system does not have; install a newer Go and put it on the path, \
+         or set `mongodb.mode` to `external`"
+    )
+}
+
+/// Debian's name of its release; none on other systems.
+fn debian_codename(os_release: &str) -> Option<&str> {
+    let field = |name: &str| {
+        os_release
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
+            .map(|value| value.trim_matches('"'))
+    };
+    field("ID").filter(|id| *id == "debian")?;
+    field("VERSION_CODENAME")
+}
+
+async fn install_packages(packages: &[&str], release: Option<&str>, log: &Path) -> Result<()> {
     if packages.contains(&"postgresql") {
         keep_from_making_a_cluster()?;
     }
@@ -133,7 +180,15 @@ async fn install_packages(packages: &[&str], log: &Path) -> Result<()> {
         files::write(policy, "#!/bin/sh\nexit 101\n", 0o755)?;
     }
     let mut install = apt(&["install", "-y", "--no-install-recommends"]);
-    install.args(packages);
+    for package in packages {
+        match release {
+            // Only Go; everything else stays with the distribution's own version.
+            Some(release) if *package == "golang-go" => {
+                install.args(["golang-go", "golang-src"].map(|name| format!("{name}/{release}")))
+            }
+            _ => install.arg(package),
+        };
+    }
     let result = logged(install, log).await.context("could not install packages");
     if own_policy {
         std::fs::remove_file(policy).context("could not remove /usr/sbin/policy-rc.d")?;
@@ -155,4 +210,21 @@ fn keep_from_making_a_cluster() -> Result<()> {
         files::write(path, &format!("{old}{set}\n"), 0o644)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_debian_has_debians_backports() {
+        assert_eq!(
+            debian_codename("NAME=x\nID=debian\nVERSION_CODENAME=bookworm\n"),
+            Some("bookworm")
+        );
+        assert_eq!(
+            debian_codename("ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n"),
+            None
+        );
+    }
 }

@@ -44,17 +44,32 @@ pub(crate) async fn go_present() -> bool {
         >= Some(GO)
 }
 
-/// Whether the distribution's Go would do.
-pub(crate) async fn go_installable() -> bool {
-    let policy = text(command("apt-cache", ["policy", "golang-go"]))
+/// Whether a version of the distribution's Go would do: any, or only the one that is installed by default.
+pub(crate) async fn go_installable(any: bool) -> bool {
+    let listed = text(command("apt-cache", ["madison", "golang-go"]))
         .await
         .unwrap_or_default();
-    let candidate = policy
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("Candidate:").map(str::to_owned));
-    // `2:1.19~1`: what is before the colon only orders versions.
-    let candidate = candidate.map(|text| text.rsplit(':').next().unwrap_or_default().to_owned());
-    candidate.as_deref().and_then(version) >= Some(GO)
+    let mut versions = madison(&listed);
+    if !any {
+        let policy = text(command("apt-cache", ["policy", "golang-go"]))
+            .await
+            .unwrap_or_default();
+        let candidate = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate:"));
+        versions = candidate.and_then(package_version).into_iter().collect();
+    }
+    versions.into_iter().max() >= Some(GO)
+}
+
+/// Versions in the output of `apt-cache madison`.
+fn madison(text: &str) -> Vec<[u32; 2]> {
+    text.lines()
+        .filter_map(|line| package_version(line.split('|').nth(1)?))
+        .collect()
+}
+
+/// `2:1.19~1`: what is before the colon only orders versions.
+pub(crate) fn package_version(text: &str) -> Option<[u32; 2]> {
+    version(text.trim().rsplit(':').next()?)
 }
 
 fn node_venv() -> PathBuf {
@@ -134,5 +149,8 @@ mod tests {
         assert_eq!(version("1.19~1"), Some([1, 19]));
         assert_eq!(version("none"), None);
         assert!(version("x") < Some(NODE));
+        assert_eq!(package_version(" 2:1.23~2~bpo12+1 "), Some([1, 23]));
+        let listed = " golang-go | 2:1.23~2~bpo12+1 | http://x bookworm-backports/main amd64 Packages\n golang-go | 2:1.19~1 | y\n";
+        assert_eq!(madison(listed), [[1, 23], [1, 19]]);
     }
 }
