@@ -123,6 +123,8 @@ pub struct Limits {
     pub history_hours: u64,
     /// Instances that may run at once.
     pub instances: usize,
+    /// Whether webhooks of users may lead to private, link-local or loopback addresses.
+    pub webhook_private_addresses: bool,
 }
 
 impl Default for Limits {
@@ -135,6 +137,7 @@ impl Default for Limits {
             application_cpus: 2.0,
             history_hours: 24,
             instances: 200,
+            webhook_private_addresses: false,
         }
     }
 }

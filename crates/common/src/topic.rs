@@ -179,7 +179,7 @@ impl Topic {
                 Compacted,
                 &[Deployer],
                 &[Scheduler, SensorManager, ApplicationManager],
-                AM,
+                &[ActionManager, ApplicationManager],
             ),
             Self::NodeEvents => ("node.events", "node", Compacted, &[Agent], AM, &[Deployer, Monitor]),
             Self::OperationEvents => (
