@@ -1,8 +1,9 @@
 //! Running programs under the supervisor and waiting until each answers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use common::config::{Mode, SERVICES};
 
 use crate::command::wait_until;
@@ -10,10 +11,52 @@ use crate::installation::Installation;
 use crate::mongodb::Server;
 use crate::{postgresql, probe, programs, release};
 
-/// A program that did not become ready, by name.
+/// A program that ends this often while it is waited for will not become ready.
+const ENDS: usize = 20;
+
+/// A program that did not become ready.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} did not become ready in time")]
-pub(crate) struct NotReady(pub(crate) String);
+#[error("{name} {reason}")]
+pub(crate) struct NotReady {
+    /// Its name, which is also its log's.
+    pub(crate) name: String,
+    reason: &'static str,
+}
+
+/// Waits until nothing is left that does not answer; gives up early on a program that ends again and again.
+async fn wait_for(
+    on: &Installation,
+    limit: Duration,
+    mut first_silent: impl AsyncFnMut() -> Option<String>,
+) -> Result<()> {
+    let supervisor = on.supervisor();
+    let before = supervisor.restarts();
+    let mut failed = None;
+    wait_until(limit, async || {
+        let Some(name) = first_silent().await else {
+            failed = None;
+            return true;
+        };
+        let ends = |program: &str, counts: &BTreeMap<String, usize>| counts.get(program).copied().unwrap_or_default();
+        let now = supervisor.restarts();
+        let looping = now
+            .keys()
+            .find(|program| ends(program, &now) >= ends(program, &before) + ENDS);
+        failed = Some(match looping {
+            Some(program) => NotReady {
+                name: program.clone(),
+                reason: "ends right after it starts, again and again",
+            },
+            None => NotReady {
+                name,
+                reason: "did not become ready in time",
+            },
+        });
+        looping.is_some()
+    })
+    .await;
+    failed.map_or(Ok(()), |failed| Err(failed.into()))
+}
 
 pub(crate) async fn infrastructure_runs(on: &Installation) -> Result<bool> {
     let server = on.server().await;
@@ -24,7 +67,7 @@ pub(crate) async fn infrastructure_runs(on: &Installation) -> Result<bool> {
     let Ok(programs) = programs::infrastructure(&on.config, &on.layout, server) else {
         return Ok(false);
     };
-    Ok(supervisor.has("infrastructure", &programs) && first_silent(on, server).await.is_none())
+    Ok(supervisor.has("infrastructure", &programs).await && first_silent(on, server).await.is_none())
 }
 
 /// The first piece of managed infrastructure that does not answer.
@@ -52,16 +95,10 @@ pub(crate) async fn run_infrastructure(on: &Installation) -> Result<()> {
     if on.config.mongodb.mode == Mode::Managed && server == Server::Ferretdb {
         postgresql::create_database(&on.layout).await?;
     }
-    let mut silent = None;
-    wait_until(Duration::from_secs(90), async || {
-        silent = first_silent(on, server).await;
-        silent.is_none()
+    wait_for(on, Duration::from_secs(90), async || {
+        first_silent(on, server).await.map(str::to_owned)
     })
-    .await;
-    match silent {
-        Some(name) => bail!(NotReady(name.to_owned())),
-        None => Ok(()),
-    }
+    .await
 }
 
 async fn service_programs(on: &Installation) -> Result<Vec<crate::supervisor::Program>> {
@@ -77,7 +114,7 @@ async fn service_programs(on: &Installation) -> Result<Vec<crate::supervisor::Pr
 pub(crate) async fn services_run(on: &Installation) -> Result<bool> {
     let supervisor = on.supervisor();
     Ok(supervisor.pid().await.is_some()
-        && supervisor.has("services", &service_programs(on).await?)
+        && supervisor.has("services", &service_programs(on).await?).await
         && first_unready(on).await.is_none())
 }
 
@@ -95,14 +132,5 @@ async fn first_unready(on: &Installation) -> Option<String> {
 
 pub(crate) async fn run_services(on: &Installation) -> Result<()> {
     on.supervisor().apply("services", &service_programs(on).await?).await?;
-    let mut unready = None;
-    wait_until(Duration::from_secs(120), async || {
-        unready = first_unready(on).await;
-        unready.is_none()
-    })
-    .await;
-    match unready {
-        Some(name) => bail!(NotReady(name)),
-        None => Ok(()),
-    }
+    wait_for(on, Duration::from_secs(120), async || first_unready(on).await).await
 }

@@ -271,7 +271,7 @@ pub(crate) async fn run(
 
 fn failure(on: &Installation, step: Step, verb: &str, error: &anyhow::Error) -> Failure {
     let log = match error.downcast_ref::<running::NotReady>() {
-        Some(not_ready) => on.layout.log(&not_ready.0),
+        Some(not_ready) => on.layout.log(&not_ready.name),
         None => step.log(on),
     };
     let lines = tail(&log, 15);

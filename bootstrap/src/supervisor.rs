@@ -143,9 +143,12 @@ impl Supervisor {
         )
     }
 
-    /// Whether a group of programs is exactly this.
-    pub(crate) fn has(&self, group: &str, programs: &[Program]) -> bool {
+    /// Whether a group of programs is exactly this, and taken: a command may have been ended between the two.
+    pub(crate) async fn has(&self, group: &str, programs: &[Program]) -> bool {
         files::holds(&self.programs(group), &render_programs(programs, &self.logs))
+            && text(self.control(&["reread"]))
+                .await
+                .is_ok_and(|said| said.contains("No config updates"))
     }
 
     /// Makes a group of programs exactly this: starts new ones, restarts changed ones, stops those that are gone.

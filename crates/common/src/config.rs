@@ -572,6 +572,15 @@ mod tests {
     }
 
     #[test]
+    fn services_are_named_as_everywhere() {
+        let names: Vec<&str> = crate::names::ServiceName::ALL
+            .into_iter()
+            .map(crate::names::ServiceName::as_str)
+            .collect();
+        assert_eq!(names, SERVICES.into_iter().chain(["agent"]).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn admin_ports_are_consecutive() {
         let ports = Config::default().admin_ports();
         assert_eq!(ports.get("application-manager"), Some(&7700));
