@@ -1,0 +1,107 @@
+//! Bytes from applications to the gateways of the platform, and back.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use runtime::health::Part;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+
+/// How long a connection waits for a gateway that is being started again.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Listens on the bridge as soon as it is there, and forwards each connection to a port of this host. Never returns.
+pub(crate) async fn serve(address: SocketAddr, target: u16, part: Part) -> anyhow::Result<()> {
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(error) => part.waits_for(&format!("{address} ({error})")),
+        }
+        sleep(PAUSE).await;
+    };
+    part.ready();
+    tracing::info!(%address, target, "forwarding");
+    forward_all(listener, SocketAddr::from(([127, 0, 0, 1], target))).await
+}
+
+async fn forward_all(listener: TcpListener, target: SocketAddr) -> anyhow::Result<()> {
+    loop {
+        match listener.accept().await {
+            Ok((client, peer)) => {
+                tokio::spawn(async move {
+                    if let Err(error) = forward(client, target, PATIENCE).await {
+                        tracing::debug!(%peer, %target, "a connection ended: {error:#}");
+                    }
+                });
+            }
+            // Out of file descriptors, for example: what is open goes on.
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Forwards one connection until both sides have ended; one side may end before the other.
+async fn forward(mut client: TcpStream, target: SocketAddr, patience: Duration) -> anyhow::Result<()> {
+    let mut gateway = connect(target, patience)
+        .await
+        .with_context(|| format!("{target} does not answer"))?;
+    client.set_nodelay(true)?;
+    gateway.set_nodelay(true)?;
+    copy_bidirectional(&mut client, &mut gateway).await?;
+    Ok(())
+}
+
+async fn connect(target: SocketAddr, patience: Duration) -> std::io::Result<TcpStream> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match TcpStream::connect(target).await {
+            Err(error) if Instant::now() >= deadline => return Err(error),
+            Err(_) => sleep(PAUSE).await,
+            connected => return connected,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_pass_in_both_directions_and_one_side_may_end_first() {
+        let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (target, address) = (gateway.local_addr().unwrap(), listener.local_addr().unwrap());
+        tokio::spawn(forward_all(listener, target));
+        let answering = tokio::spawn(async move {
+            let (mut stream, _) = gateway.accept().await.unwrap();
+            let mut asked = Vec::new();
+            // Ends only when the client has said that it sends no more.
+            stream.read_to_end(&mut asked).await.unwrap();
+            stream.write_all(b"answer to ").await.unwrap();
+            stream.write_all(&asked).await.unwrap();
+        });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"question").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answering.await.unwrap();
+        assert_eq!(answer, "answer to question");
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_stays_away_ends_the_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nobody = listener.local_addr().unwrap();
+        drop(listener);
+        assert!(connect(nobody, Duration::ZERO).await.is_err());
+    }
+}

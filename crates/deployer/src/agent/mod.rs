@@ -1,0 +1,29 @@
+//! The node agent.
+
+mod cursor;
+mod forward;
+mod logs;
+mod report;
+
+use runtime::Context;
+
+use crate::docker::Engine;
+
+/// Starts its parts.
+pub(crate) fn run(context: &Context) {
+    let settings = &context.settings;
+    let engine = Engine::new(&settings.engine.socket, &settings.name);
+    let (gateway, ports) = (settings.engine.gateway, &settings.ports);
+    for (name, port, target) in [
+        ("readings", ports.agent_readings, ports.readings),
+        ("actions", ports.agent_actions, ports.actions),
+    ] {
+        let part = context.health.part(&format!("forwarding of {name}"));
+        context.spawn_until_shutdown(
+            &format!("forwarding of {name}"),
+            forward::serve((gateway, port).into(), target, part),
+        );
+    }
+    context.spawn_until_shutdown("logs", logs::Collector::new(context, engine.clone()).run());
+    context.spawn_until_shutdown("reports", report::report(context.clone(), engine));
+}

@@ -1,0 +1,421 @@
+//! What is wanted of an instance, compared with what the Swarm has: its state and the steps to take. Pure.
+
+use std::collections::BTreeSet;
+
+use common::Timestamp;
+use common::messages::binding::{BindingState, Missing};
+use common::messages::instance::{Endpoint, Instance, InstanceState};
+use common::settings::Settings;
+
+use crate::backoff::{self, STABLE_MILLIS, SWARM_DELAY_MILLIS};
+use crate::docker::{ServiceSeen, TaskSeen, TaskState};
+use crate::ends::{self, Cause};
+use crate::instance::enter;
+use crate::plan::{self, ServicePlan};
+use crate::records::{End, InstanceRecord, Stop};
+
+/// Time that the node agent gets to read the last lines of a container that ended.
+const DRAIN_MILLIS: i64 = 5000;
+/// Time beyond its own that an instance gets to stop before it is taken for stopped (its host may be lost).
+const STOP_MARGIN_MILLIS: i64 = 60_000;
+/// After a failure, so long a run is taken for one.
+const SETTLED_MILLIS: i64 = 2000;
+/// Time that the catalogue gets to tell of a version.
+const CATALOGUE_MILLIS: i64 = 5000;
+/// Times that a run to completion is started again when it was ended from outside.
+const RETRIES: u32 = 5;
+/// Ends that are remembered as counted; the Swarm shows the last five of each copy.
+const COUNTED: usize = 100;
+
+/// How far the image of the instance's version is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Image {
+    /// The catalogue did not tell of the version yet.
+    Unknown,
+    /// It is being built.
+    Building,
+    /// By digest.
+    Ready(String),
+    /// It could not be built.
+    Failed(String),
+}
+
+/// What is so, for one instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts<'a> {
+    pub(crate) settings: &'a Settings,
+    pub(crate) image: Image,
+    pub(crate) service: Option<&'a ServiceSeen>,
+    pub(crate) tasks: &'a [TaskSeen],
+    /// Name of the token in the Swarm, when there is one.
+    pub(crate) secret: Option<&'a str>,
+    /// Why there is no room for one more.
+    pub(crate) full: Option<String>,
+    /// What the Engine said when the service was asked for; while this is set it is not asked again.
+    pub(crate) refusal: Option<String>,
+    /// Addresses whose pages answer.
+    pub(crate) healthy: &'a BTreeSet<(String, u16)>,
+    pub(crate) now: Timestamp,
+}
+
+/// What to do in the Engine.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Create token and service.
+    Launch(Box<ServicePlan>),
+    /// Make a service what is planned, with so many copies.
+    Update {
+        seen: ServiceSeen,
+        plan: Box<ServicePlan>,
+        replicas: u32,
+    },
+    /// Remove a service.
+    RemoveService(String),
+    /// Remove a token.
+    RemoveSecret(String),
+}
+
+/// The new record and the steps; the record must be durable before the steps are taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) record: InstanceRecord,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Decides.
+pub(crate) fn decide(record: &InstanceRecord, facts: &Facts<'_>) -> Decision {
+    let mut record = record.clone();
+    let Some(mut instance) = record.instance.take() else {
+        return Decision {
+            record,
+            steps: Vec::new(),
+        };
+    };
+    let overdue = instance.spec.stop_at.is_some_and(|end| end <= facts.now);
+    if overdue && record.stop.is_none() && !instance.state.is_final() {
+        record.stop = Some(Stop {
+            why: "its time is over".to_owned(),
+            at: facts.now,
+        });
+    }
+    let mut case = Case {
+        record: &mut record,
+        instance: &mut instance,
+        facts,
+        steps: Vec::new(),
+    };
+    if case.instance.state.is_final() {
+        case.clean_up();
+    } else if let Some(stop) = case.record.stop.clone() {
+        case.stop(&stop);
+    } else if let Some(image) = case.record.image.clone() {
+        case.observe(&image);
+    } else {
+        case.launch();
+    }
+    let steps = case.steps;
+    record.instance = Some(instance);
+    Decision { record, steps }
+}
+
+struct Case<'a> {
+    record: &'a mut InstanceRecord,
+    instance: &'a mut Instance,
+    facts: &'a Facts<'a>,
+    steps: Vec<Step>,
+}
+
+impl Case<'_> {
+    fn enter(&mut self, state: InstanceState) {
+        enter(self.instance, state, self.facts.now);
+    }
+
+    fn wait(&mut self, missing: Vec<Missing>, why: String) {
+        self.enter(InstanceState::Waiting { missing, why });
+    }
+
+    /// After the end: the service goes when its last lines are read, then the token, then there is nothing left to do.
+    fn clean_up(&mut self) {
+        let ended = self.instance.ended.unwrap_or(self.facts.now);
+        let drained = matches!(self.instance.state, InstanceState::Stopped { .. })
+            || self.facts.now.millis_since(ended) >= DRAIN_MILLIS;
+        if !drained {
+            return;
+        }
+        if let Some(service) = self.facts.service {
+            self.steps.push(Step::RemoveService(service.id.clone()));
+        } else if let Some(secret) = self.facts.secret {
+            self.steps.push(Step::RemoveSecret(secret.to_owned()));
+        } else {
+            self.record.cleaned = true;
+        }
+    }
+
+    fn stop(&mut self, stop: &Stop) {
+        let allowed = i64::from(self.instance.spec.version.manifest.stop_timeout_seconds) * 1000 + STOP_MARGIN_MILLIS;
+        let late = self.facts.now.millis_since(stop.at) > allowed;
+        let over = self.facts.tasks.iter().all(|task| task.state.is_over()) || late;
+        if let Some(service) = self.facts.service {
+            self.steps.push(Step::RemoveService(service.id.clone()));
+        } else if over || self.record.image.is_none() {
+            return self.enter(InstanceState::Stopped { why: stop.why.clone() });
+        }
+        self.enter(InstanceState::Stopping { why: stop.why.clone() });
+    }
+
+    /// Nothing was launched yet: what is missing?
+    fn launch(&mut self) {
+        match self.record.binding.as_ref().map(|binding| &binding.state) {
+            Some(BindingState::Bound { .. }) => {}
+            Some(BindingState::Unsatisfied { missing }) => {
+                let why = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                return self.wait(missing.clone(), why);
+            }
+            Some(BindingState::Released) | None => return,
+        }
+        let Some(image) = self.image() else { return };
+        if let Some(why) = self.facts.refusal.clone().or_else(|| self.facts.full.clone()) {
+            return self.wait(Vec::new(), why);
+        }
+        self.enter(InstanceState::Starting);
+        let plan = plan::plan(self.facts.settings, self.instance, &image);
+        self.record.image = Some(image);
+        self.steps.push(Step::Launch(Box::new(plan)));
+    }
+
+    /// The image, or a state that says why there is none.
+    fn image(&mut self) -> Option<String> {
+        let number = &self.instance.spec.version.number;
+        let why = match &self.facts.image {
+            Image::Ready(image) => return Some(image.clone()),
+            Image::Unknown if self.facts.now.millis_since(self.instance.since) < CATALOGUE_MILLIS => return None,
+            Image::Unknown => format!("version {number} is not in the catalogue (yet)"),
+            Image::Building => format!("the image of version {number} is being built"),
+            Image::Failed(reason) => {
+                let line = reason.lines().next().unwrap_or_default();
+                format!("the image of version {number} could not be built: {line}; upload a version that builds")
+            }
+        };
+        self.wait(Vec::new(), why);
+        None
+    }
+
+    fn observe(&mut self, image: &str) {
+        let plan = plan::plan(self.facts.settings, self.instance, image);
+        let Some(service) = self.facts.service else {
+            return self.launch_again(plan);
+        };
+        let tasks: Vec<&TaskSeen> = self
+            .facts
+            .tasks
+            .iter()
+            .filter(|task| task.service == service.id)
+            .collect();
+        if plan.to_completion {
+            self.observe_task(service, &tasks);
+        } else {
+            self.observe_service(service, plan, &tasks);
+        }
+    }
+
+    /// The service is not there: it was never created, was taken away, or is to be tried again.
+    fn launch_again(&mut self, plan: ServicePlan) {
+        if self.record.ends.hold_until.is_some_and(|until| until > self.facts.now) {
+            return;
+        }
+        self.record.ends.hold_until = None;
+        if let Some(why) = self.facts.refusal.clone() {
+            return self.wait(Vec::new(), why);
+        }
+        if matches!(self.instance.state, InstanceState::Running) {
+            let why = "its Swarm service was taken away; it is created again".to_owned();
+            self.enter(InstanceState::Failing {
+                why,
+                next_try: Some(self.facts.now),
+            });
+        }
+        self.steps.push(Step::Launch(Box::new(plan)));
+    }
+
+    fn observe_service(&mut self, service: &ServiceSeen, plan: ServicePlan, tasks: &[&TaskSeen]) {
+        self.count_ends(tasks);
+        let (now, ends) = (self.facts.now, &mut self.record.ends);
+        let ran = |task: &&&TaskSeen| task.state == TaskState::Running && task.wanted;
+        let longest = tasks.iter().filter(ran).map(|task| now.millis_since(task.since)).max();
+        if longest.is_some_and(|millis| millis >= STABLE_MILLIS) {
+            ends.streak = 0;
+        }
+        if ends.hold_until.is_some_and(|until| until <= now) {
+            ends.hold_until = None;
+        }
+        let replicas = if ends.hold_until.is_some() { 0 } else { plan.replicas };
+        if service.plan != plan.hash() || service.replicas != Some(replicas) {
+            self.steps.push(Step::Update {
+                seen: service.clone(),
+                plan: Box::new(plan),
+                replicas,
+            });
+        }
+        self.service_state(tasks, longest);
+        if matches!(self.instance.state, InstanceState::Running) {
+            self.instance.endpoints = self.endpoints(tasks);
+        }
+    }
+
+    fn service_state(&mut self, tasks: &[&TaskSeen], longest: Option<i64>) {
+        let ends = &self.record.ends;
+        let settled = longest.is_some_and(|millis| ends.streak <= 1 || millis >= SETTLED_MILLIS);
+        let state = if let (Some(until), Some(last)) = (ends.hold_until, &ends.last) {
+            InstanceState::Failing {
+                why: last.why.clone(),
+                next_try: Some(until),
+            }
+        } else if settled {
+            InstanceState::Running
+        } else if let Some(why) = unplaced(tasks) {
+            InstanceState::Waiting {
+                missing: Vec::new(),
+                why,
+            }
+        } else if let (Some(last), true) = (&ends.last, ends.streak > 0) {
+            InstanceState::Failing {
+                why: last.why.clone(),
+                next_try: Some(last.at.plus_millis(SWARM_DELAY_MILLIS)),
+            }
+        } else if matches!(
+            self.instance.state,
+            InstanceState::Running | InstanceState::Failing { .. }
+        ) {
+            InstanceState::Failing {
+                why: "its container is being started again".to_owned(),
+                next_try: None,
+            }
+        } else {
+            InstanceState::Starting
+        };
+        self.enter(state);
+    }
+
+    /// Counts each unexpected end once. A row of them holds the next try back, longer each time, unless a copy runs well.
+    fn count_ends(&mut self, tasks: &[&TaskSeen]) {
+        let memory = self.instance.spec.version.manifest.resources.memory_mib;
+        let ends = &mut self.record.ends;
+        let mut new: Vec<&&TaskSeen> = tasks
+            .iter()
+            .filter(|task| ends::unexpected(task) && !ends.counted.contains(&task.id))
+            .collect();
+        new.sort_by_key(|task| task.since);
+        for task in new {
+            ends.counted.push(task.id.clone());
+            let stable = task.since.millis_since(task.created) >= STABLE_MILLIS;
+            ends.streak = if stable { 1 } else { ends.streak.saturating_add(1) };
+            if task.state != TaskState::Rejected {
+                self.instance.restarts = self.instance.restarts.saturating_add(1);
+            }
+            ends.last = Some(End {
+                at: task.since,
+                why: ends::describe(task, memory),
+            });
+            let well = tasks.iter().any(|other| {
+                other.state == TaskState::Running && self.facts.now.millis_since(other.since) >= STABLE_MILLIS
+            });
+            ends.hold_until = backoff::crash_delay_millis(ends.streak, &self.instance.id.to_string())
+                .filter(|_| !well)
+                .map(|delay| task.since.plus_millis(delay));
+        }
+        let surplus = ends.counted.len().saturating_sub(COUNTED);
+        ends.counted.drain(..surplus);
+    }
+
+    /// A run to completion: its first task decides, unless it was ended from outside.
+    fn observe_task(&mut self, service: &ServiceSeen, tasks: &[&TaskSeen]) {
+        let memory = self.instance.spec.version.manifest.resources.memory_mib;
+        if tasks.iter().any(|task| task.state == TaskState::Complete) {
+            return self.enter(InstanceState::Succeeded);
+        }
+        if tasks.iter().any(|task| task.state == TaskState::Running) {
+            self.enter(InstanceState::Running);
+            self.instance.endpoints = self.endpoints(tasks);
+            return;
+        }
+        let Some(task) = tasks
+            .iter()
+            .filter(|task| task.state.is_over())
+            .max_by_key(|task| task.since)
+        else {
+            return match unplaced(tasks) {
+                Some(why) => self.wait(Vec::new(), why),
+                None if matches!(self.instance.state, InstanceState::Failing { .. }) => {}
+                None => self.enter(InstanceState::Starting),
+            };
+        };
+        let why = ends::describe(task, memory);
+        if ends::cause(task) == Cause::Itself || self.record.ends.streak >= RETRIES {
+            return self.enter(InstanceState::Failed {
+                exit_code: task.exit_code,
+                why,
+            });
+        }
+        self.run_again(service, task, why);
+    }
+
+    /// It was no fault of the application: the same run begins again, from its last checkpoint.
+    fn run_again(&mut self, service: &ServiceSeen, task: &TaskSeen, why: String) {
+        let ends = &mut self.record.ends;
+        if !ends.counted.contains(&task.id) {
+            ends.counted.push(task.id.clone());
+            ends.streak += 1;
+            ends.last = Some(End {
+                at: task.since,
+                why: why.clone(),
+            });
+            let delay = backoff::crash_delay_millis(ends.streak, &task.id).unwrap_or(SWARM_DELAY_MILLIS);
+            ends.hold_until = Some(self.facts.now.plus_millis(delay));
+            self.instance.restarts = self.instance.restarts.saturating_add(1);
+        }
+        let next_try = ends.hold_until;
+        self.enter(InstanceState::Failing { why, next_try });
+        self.steps.push(Step::RemoveService(service.id.clone()));
+    }
+
+    fn endpoints(&self, tasks: &[&TaskSeen]) -> Vec<Endpoint> {
+        let mut found: Vec<Endpoint> = tasks
+            .iter()
+            .filter_map(|task| page_address(self.instance, task).map(|(host, port)| (task, host, port)))
+            .filter(|(_, host, port)| self.facts.healthy.contains(&(host.clone(), *port)))
+            .map(|(task, host, port)| Endpoint {
+                host,
+                port,
+                node: task.node.clone(),
+            })
+            .collect();
+        found.sort_by(|one, other| (&one.host, one.port).cmp(&(&other.host, other.port)));
+        found
+    }
+}
+
+/// Where a running task serves its pages.
+pub(crate) fn page_address(instance: &Instance, task: &TaskSeen) -> Option<(String, u16)> {
+    let page = instance.spec.version.manifest.page.as_ref()?;
+    if task.state != TaskState::Running || !task.wanted {
+        return None;
+    }
+    let (_, port) = task.ports.iter().find(|(target, _)| *target == page.port)?;
+    Some((task.address.clone(), *port))
+}
+
+/// Why no host takes it.
+fn unplaced(tasks: &[&TaskSeen]) -> Option<String> {
+    let pending = tasks
+        .iter()
+        .find(|task| task.state == TaskState::Pending && task.error.is_some())?;
+    let said = pending.error.as_deref()?;
+    Some(if said.contains("insufficient resources") {
+        format!("no host has the memory and CPU it asks for ({said}); it starts when another instance ends")
+    } else {
+        format!("no host can take it ({said})")
+    })
+}
+
+#[cfg(test)]
+mod tests;
