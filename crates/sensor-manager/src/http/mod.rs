@@ -44,6 +44,8 @@ const MAX_POLLS: usize = 10_000;
 const MAX_WAIT: u64 = 60;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
+/// How long an answer with commands waits for the word that they were sent.
+const SENT_TIME: Duration = Duration::from_secs(1);
 /// How long Kafka may take to confirm.
 const CONFIRM_TIME: Duration = Duration::from_secs(5);
 
@@ -203,11 +205,11 @@ async fn waiting_commands(
     }
     let _place = app.polls.try_acquire().map_err(|_| busy())?;
     let waiting = app.poll(device, Duration::from_secs(wait.min(MAX_WAIT))).await;
-    // Whether the device got it shows in its report; an answer must not wait for Kafka.
+    // Only for people to see: whether the device got it shows in its report, so a kafka that is away must not keep it back.
     let sent = waiting
         .iter()
         .map(|command| app.commands.sent(device, command.id, Timestamp::now()));
-    if let Err(error) = tokio::time::timeout(CONFIRM_TIME, all(sent)).await.unwrap_or(Ok(())) {
+    if let Err(error) = tokio::time::timeout(SENT_TIME, all(sent)).await.unwrap_or(Ok(())) {
         tracing::debug!(%device, %error, "could not tell that commands were sent");
     }
     Ok(Json(waiting.iter().map(|command| (**command).clone()).collect()))

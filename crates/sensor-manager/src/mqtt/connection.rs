@@ -51,7 +51,7 @@ struct Wire<S> {
 enum End {
     Bye,
     Gone,
-    Broken(std::io::Error),
+    Broken(String),
     Fault(Fault),
     TakenOver,
     KeepAlive,
@@ -92,6 +92,18 @@ impl End {
     }
 }
 
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bye => f.write_str("the client said good-bye"),
+            Self::Gone => f.write_str("the client closed the connection"),
+            Self::Broken(error) => write!(f, "the connection broke: {error}"),
+            Self::Stuck => f.write_str("the client did not read for 30 s"),
+            other => f.write_str(&other.farewell().map(|(_, text)| text).unwrap_or_default()),
+        }
+    }
+}
+
 impl From<Fault> for End {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
@@ -123,7 +135,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Send>(stream: S, shared: A
     tracing::info!(connector = %connector.id, client = connect.client_id, version = ?connect.version, "connected");
     let mut connection = Connection::new(wire, &connect, connector, shared);
     let end = connection.live(&presence).await;
-    tracing::info!(connector = %connection.connector.id, client = connect.client_id, ?end, "disconnected");
+    tracing::info!(connector = %connection.connector.id, client = connect.client_id, end = %end, "disconnected");
     connection.finish(end).await;
 }
 
@@ -269,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<S> {
                 self.heard = Instant::now();
                 Ok(())
             }
-            Err(error) => Err(End::Broken(error)),
+            Err(error) => Err(End::Broken(error.to_string())),
         }
     }
 
@@ -278,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<S> {
         match wrote {
             Ok(length) if length > 0 => Ok(()),
             Ok(_) => Err(End::Gone),
-            Err(error) => Err(End::Broken(error)),
+            Err(error) => Err(End::Broken(error.to_string())),
         }
     }
 
@@ -348,7 +360,7 @@ impl<S: AsyncRead + AsyncWrite + Send> Connection<S> {
         self.wire.close().await;
     }
 
-    /// A client that publishes at QoS 0 and leaves at once has still been heard.
+    /// A client that publishes at `QoS` 0 and leaves at once has still been heard.
     async fn drain(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while !self.pipeline.is_empty() {

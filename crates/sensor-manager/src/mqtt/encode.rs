@@ -7,7 +7,7 @@ use super::packet::{Reason, Version};
 /// What CONNACK tells a client of MQTT 5.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
-    /// QoS 1 publishes that may be unanswered.
+    /// `QoS` 1 publishes that may be unanswered.
     pub(crate) receive_maximum: u16,
     /// Largest packet.
     pub(crate) maximum_packet: u32,
@@ -65,7 +65,7 @@ pub(crate) fn puback(out: &mut BytesMut, version: Version, id: u16, reason: Reas
     packet(out, 0x40, &body);
 }
 
-/// Answers a subscription: for each filter the granted QoS or 0x80 and more.
+/// Answers a subscription: for each filter the granted `QoS` or 0x80 and more.
 pub(crate) fn suback(out: &mut BytesMut, version: Version, id: u16, codes: &[u8]) {
     listed(out, 0x90, version, id, codes);
 }
@@ -85,7 +85,7 @@ fn listed(out: &mut BytesMut, header: u8, version: Version, id: u16, codes: &[u8
     packet(out, header, &body);
 }
 
-/// Publishes to a client; with a packet id at QoS 1.
+/// Publishes to a client; with a packet id at `QoS` 1.
 pub(crate) fn publish(out: &mut BytesMut, version: Version, topic: &str, id: Option<u16>, payload: &[u8]) {
     let mut body = BytesMut::with_capacity(topic.len() + payload.len() + 8);
     text(&mut body, topic);

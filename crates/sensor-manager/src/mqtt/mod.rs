@@ -1,10 +1,10 @@
-//! The MQTT endpoint: 3.1.1 and 5, QoS 0 and 1. It is no broker: clients talk to the platform, not to each other.
+//! The MQTT endpoint: 3.1.1 and 5, `QoS` 0 and 1. It is no broker: clients talk to the platform, not to each other.
 //!
 //! # Invariants
 //! - PUBACK means that Kafka has it (or, when it was refused, that quarantine has it). They go out in order.
 //! - Kafka does not confirm: no PUBACK, and the connection is closed, so that the client sends again.
 //! - A connection owns a bounded amount of memory; when it is used up, nothing more is read from it.
-//! - Retained messages and wills are ignored, QoS 2 and enhanced authentication are refused; a session ends with its connection.
+//! - Retained messages and wills are ignored, `QoS` 2 and enhanced authentication are refused; a session ends with its connection.
 
 mod connected;
 mod connection;

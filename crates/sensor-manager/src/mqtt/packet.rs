@@ -1,4 +1,4 @@
-//! What MQTT 3.1.1 and 5 say, as far as an endpoint of QoS 0 and 1 needs it.
+//! What MQTT 3.1.1 and 5 say, as far as an endpoint of `QoS` 0 and 1 needs it.
 
 use bytes::Bytes;
 
@@ -81,7 +81,7 @@ pub(crate) struct Connect {
     pub(crate) keep_alive: u16,
     pub(crate) user_name: Option<String>,
     pub(crate) password: Option<Bytes>,
-    /// QoS 1 publishes that the client takes at once.
+    /// `QoS` 1 publishes that the client takes at once.
     pub(crate) receive_maximum: u16,
     /// Largest packet that the client takes.
     pub(crate) maximum_packet: u32,
@@ -95,7 +95,7 @@ pub(crate) struct Connect {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Publish {
     pub(crate) topic: String,
-    /// The packet id; none at QoS 0.
+    /// The packet id; none at `QoS` 0.
     pub(crate) id: Option<u16>,
     pub(crate) payload: Bytes,
     pub(crate) content_type: Option<String>,

@@ -55,11 +55,11 @@ pub(crate) struct Session {
     version: Version,
     wants_reasons: bool,
     receive_maximum: usize,
-    /// QoS 1 publishes that have no PUBACK yet.
+    /// `QoS` 1 publishes that have no PUBACK yet.
     unanswered: usize,
     client_takes: usize,
     client_maximum_packet: usize,
-    /// Device → whether at QoS 1.
+    /// Device → whether at `QoS` 1.
     subscriptions: HashMap<DeviceId, bool>,
     outstanding: HashMap<u16, (DeviceId, ActionId)>,
     /// Commands that this connection has got.

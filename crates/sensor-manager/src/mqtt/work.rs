@@ -84,7 +84,7 @@ impl Worker {
     }
 }
 
-/// At QoS 0 the client has given the message up: a loss is counted and ends nothing.
+/// At `QoS` 0 the client has given the message up: a loss is counted and ends nothing.
 fn at_most_once(intake: Result<Intake, BusError>) -> Begun<Answer> {
     Begun {
         answer: Answer::None,

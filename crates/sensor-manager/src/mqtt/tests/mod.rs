@@ -57,9 +57,11 @@ fn payload(seq: usize) -> String {
     format!(r#"{{"values": {{"temperature": 21.5}}, "boot": 1, "seq": {seq}}}"#)
 }
 
+type Confirmation = oneshot::Sender<Result<(), BusError>>;
+
 /// A bus that confirms when the test says so.
 #[derive(Default)]
-struct Manual(Mutex<Vec<Option<oneshot::Sender<Result<(), BusError>>>>>);
+struct Manual(Mutex<Vec<Option<Confirmation>>>);
 
 impl Manual {
     fn bus() -> (Arc<Self>, Bus) {
