@@ -1,3 +1,141 @@
-//! The sensor manager. (Its role is described when it is assembled.)
+//! The sensor manager: what a valid reading is, who is bound to what, who may stream.
+//!
+//! # Role
+//! Keeps the registry of types, locations, connectors, sensors and devices; is itself the endpoint for sensors and devices
+//! (MQTT, HTTP); binds the slots of instances to what their place has; streams readings to instances, each into its
+//! state exactly once; writes the history of the last hours.
+//!
+//! # Consumes
+//! `registry.commands`, `instance.commands`, `instance.events`, `sensor.data` (history) in its group; tails of
+//! `registry.events` (the registry in memory), `sensor.data` (delivery), `device.commands` (devices that are connected).
+//!
+//! # Produces
+//! `registry.events`, `operation.events`, `binding.events`, `session.events`, `sensor.data`, `sensor.quarantine`,
+//! `device.events`.
+//!
+//! # Owns
+//! `sensor_manager_registry`, `sensor_manager_bindings`, `sensor_manager_leases`, `sensor_manager_checkpoints`; writes
+//! `history`, which the application manager reads.
+//!
+//! # Invariants
+//! - PUBACK and 202 mean that Kafka has the reading ([`endpoints`]).
+//! - Position and state of an instance are one document; of two processes that act for an instance only the one with
+//!   the newer session can write it ([`delivery`]).
+//! - A bound instance stays bound and follows its place ([`binding`]).
+//! - Entries of the registry refer to entries that exist ([`registry`] says how far).
 
+pub mod binding;
+pub mod delivery;
+pub mod endpoints;
+pub mod history;
 pub mod registry;
+
+mod credentials;
+mod devices;
+mod http;
+mod ingest;
+mod mqtt;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use common::messages::instance::{InstanceCommand, InstanceEvent};
+use common::messages::reading::SensorData;
+use common::messages::registry::RegistryCommand;
+use common::token::TokenKey;
+use runtime::{Context, TailFrom};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast;
+
+use crate::binding::handlers::Bindings;
+use crate::delivery::gateway::{self, Gateway, Pace};
+use crate::delivery::hub::Hub;
+use crate::delivery::lease::Holder;
+use crate::delivery::log::{KafkaLog, KafkaReader, LogReader};
+use crate::delivery::store::Sessions;
+use crate::registry::Directory;
+use crate::registry::handler::RegistryHandler;
+use crate::registry::store::Registry;
+
+/// Starts the service.
+///
+/// # Errors
+/// When a port is taken or the token key can not be read.
+pub async fn run(context: Context) -> anyhow::Result<()> {
+    let key = TokenKey::new(&context.settings.secret("token.key")?);
+    let directory = Directory::start(&context);
+    endpoints::start(&context, &directory).await?;
+    history::start(&context);
+    let registry = Registry {
+        entries: context.entities(),
+    };
+    let bus = context.bus.clone();
+    context.consume::<RegistryCommand, _>(Arc::new(RegistryHandler { registry, bus }));
+
+    let hub = live_end(&context).await?;
+    // A place that is not known yet would leave its instances waiting for nothing.
+    directory.caught_up().await;
+    let bindings = Bindings {
+        bindings: context.entities(),
+        sessions: Sessions {
+            leases: context.entities(),
+            checkpoints: context.entities(),
+        },
+        directory,
+        hub,
+        bus: context.bus.clone(),
+        changes: broadcast::channel(256).0,
+    };
+    context.consume::<InstanceCommand, _>(Arc::new(bindings.clone()));
+    context.consume::<InstanceEvent, _>(Arc::new(bindings.clone()));
+    let reconcile = binding::reconcile::run(bindings.clone(), context.shutdown.clone());
+    context.spawn("bindings", reconcile);
+    listen(&context, bindings, key).await
+}
+
+/// Follows the live end of `sensor.data`.
+async fn live_end(context: &Context) -> anyhow::Result<Hub> {
+    let part = context.health.part("sensor.data tail");
+    let reader = KafkaReader(context.tail::<SensorData>(TailFrom::End).await?);
+    let hub = Hub::default();
+    hub.begin(reader.start());
+    let following = hub.clone();
+    context.spawn_until_shutdown(
+        "sensor.data tail",
+        async move { following.follow(Box::new(reader)).await },
+    );
+    part.ready();
+    Ok(hub)
+}
+
+/// Opens the gateway for applications.
+async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow::Result<()> {
+    let part = context.health.part("readings gateway");
+    let port = context.settings.ports.readings;
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .await
+        .with_context(|| format!("could not listen for applications on port {port}"))?;
+    let gateway = Gateway {
+        key,
+        holder: Holder {
+            host: context.settings.host.clone(),
+            process: uuid::Uuid::now_v7().to_string(),
+        },
+        sessions: bindings.sessions,
+        bindings: bindings.bindings,
+        changes: bindings.changes,
+        directory: bindings.directory,
+        hub: bindings.hub,
+        log: Arc::new(KafkaLog(context.clone())),
+        bus: context.bus.clone(),
+        pace: Pace::default(),
+        shutdown: context.shutdown.clone(),
+    };
+    context.spawn_until_shutdown("readings gateway", async move {
+        axum::serve(listener, gateway::router(gateway))
+            .await
+            .context("readings gateway")
+    });
+    part.ready();
+    Ok(())
+}

@@ -1,5 +1,5 @@
 //! The sensor manager's program.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    runtime::service::main(common::names::ServiceName::SensorManager, sensor_manager::run)
 }

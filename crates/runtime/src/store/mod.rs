@@ -306,6 +306,11 @@ impl<T: Entity> Entities<T> {
     /// Publishes what a document still has to publish and trims its outbox. Failures are left to the sweep.
     async fn drive(&self, document: Document) {
         if document.outbox.is_empty() {
+            if document.body.is_none()
+                && let Err(error) = self.documents.delete(T::COLLECTION, &document.id, document.version).await
+            {
+                tracing::debug!(collection = T::COLLECTION, id = document.id, %error, "an empty document stays");
+            }
             return;
         }
         if let Err(error) = self.bus.send(&document.outbox).await {
