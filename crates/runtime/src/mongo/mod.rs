@@ -96,7 +96,8 @@ fn encode(document: &Document) -> BsonDocument {
         .outbox
         .iter()
         .map(|record| {
-            let headers: Vec<Bson> = record.headers.iter().map(|(key, value)| Bson::from(vec![key.clone(), value.clone()])).collect();
+            // An array of documents: FerretDB takes no arrays in arrays.
+            let headers: Vec<Bson> = record.headers.iter().map(|(key, value)| Bson::Document(doc! { "key": key, "value": value })).collect();
             Bson::Document(doc! { "topic": &record.topic, "key": &record.key, "payload": record.payload.clone(), "headers": headers })
         })
         .collect();
@@ -144,9 +145,9 @@ fn decode(collection: &str, found: &BsonDocument) -> Result<Document, StoreError
             payload: record.get_str("payload").ok().map(ToOwned::to_owned),
             headers: headers
                 .iter()
-                .filter_map(|pair| match strings(pair.as_array()?).as_slice() {
-                    [key, value] => Some((key.clone(), value.clone())),
-                    _ => None,
+                .filter_map(|pair| {
+                    let pair = pair.as_document()?;
+                    Some((pair.get_str("key").ok()?.to_owned(), pair.get_str("value").ok()?.to_owned()))
                 })
                 .collect(),
         });
