@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{BatchHandler, Bus, BusError, Handler, TailFrom};
-use crate::health::Health;
+use crate::health::{Health, Part};
 use crate::kafka::{BatchLimits, ConsumerStatus, KafkaConfig, KafkaPublisher, Tail};
 use crate::mongo::Mongo;
 use crate::store::{Entities, Entity};
@@ -270,6 +270,8 @@ where
         service,
         host: context.settings.host.clone(),
     };
+    // Parts come one after the other; until all are there the process must not look ready.
+    let assembly = context.health.part("assembly");
     context.spawn_until_shutdown("admin port", admin::serve(listener, context.health.clone(), metrics));
     context.spawn_until_shutdown("dependencies", dependencies(context.clone()));
     context.spawn_until_shutdown(
@@ -278,7 +280,7 @@ where
     );
     tracing::info!(%service, host = copy.host, version = env!("CARGO_PKG_VERSION"), "started");
     let outcome = tokio::select! {
-        outcome = live(&context, assemble) => outcome,
+        outcome = live(&context, assemble, assembly) => outcome,
         () = terminated() => Ok(()),
     };
     context.shutdown.cancel();
@@ -291,7 +293,7 @@ where
 }
 
 /// Waits for Kafka, assembles, and then lives until a task ends.
-async fn live<F, A>(context: &Context, assemble: F) -> anyhow::Result<()>
+async fn live<F, A>(context: &Context, assemble: F, assembly: Part) -> anyhow::Result<()>
 where
     F: FnOnce(Context) -> A,
     A: Future<Output = anyhow::Result<()>>,
@@ -301,6 +303,7 @@ where
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assemble(context.clone()).await.context("could not start")?;
+    assembly.ready();
     loop {
         let ended = std::future::poll_fn(|task| {
             context

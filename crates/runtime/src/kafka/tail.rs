@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Message, Timestamp, Topic};
-use rdkafka::consumer::{Consumer, StreamConsumer};
-use rdkafka::error::KafkaError;
+use rdkafka::ClientContext;
+use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 
 use super::KafkaConfig;
@@ -16,9 +17,22 @@ use crate::bus::{BusError, Placed, TailFrom, TailItem};
 /// How long to wait for the broker's word on offsets.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Does not report as an error that the end of a partition was reached: a tail does that with every record.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+            tracing::warn!(%error, reason, "kafka reports an error to a tail");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// Reads all partitions of a topic without a group.
 pub struct Tail<M> {
-    consumer: Option<StreamConsumer>,
+    consumer: Option<StreamConsumer<Quiet>>,
     /// Partitions whose end at the beginning has not been reached.
     behind: BTreeSet<i32>,
     caught_up: bool,
@@ -107,7 +121,10 @@ fn read_error(error: KafkaError) -> BusError {
     BusError::Read(error.to_string())
 }
 
-fn watermarks(consumer: &StreamConsumer, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, BusError> {
+fn watermarks<C: ConsumerContext>(
+    consumer: &StreamConsumer<C>,
+    topic: &str,
+) -> Result<BTreeMap<i32, (i64, i64)>, BusError> {
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT).map_err(read_error)?;
     let partitions = metadata
         .topics()
@@ -131,7 +148,7 @@ fn watermarks(consumer: &StreamConsumer, topic: &str) -> Result<BTreeMap<i32, (i
 
 fn open<M: Message>(config: &KafkaConfig, from: &TailFrom) -> Result<Tail<M>, BusError> {
     let topic = config.topic(M::TOPIC.name());
-    let consumer: StreamConsumer = tail_config(config).create().map_err(read_error)?;
+    let consumer: StreamConsumer<Quiet> = tail_config(config).create_with_context(Quiet).map_err(read_error)?;
     let marks = watermarks(&consumer, &topic)?;
     let mut start = BTreeMap::new();
     let mut ends = BTreeMap::new();
