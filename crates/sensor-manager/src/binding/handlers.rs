@@ -218,3 +218,7 @@ impl Bindings {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "handler_tests.rs"]
+mod tests;

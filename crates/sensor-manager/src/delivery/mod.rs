@@ -30,3 +30,6 @@ use std::collections::BTreeMap;
 
 /// Partition → offset of the next record.
 pub type Position = BTreeMap<i32, i64>;
+
+#[cfg(test)]
+mod tests;
