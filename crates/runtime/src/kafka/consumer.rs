@@ -80,13 +80,17 @@ pub async fn consume<M: Message, H: Handler<M>>(
         let Some(message) = reader.fresh(message)? else {
             continue;
         };
-        if let Some(placed) = reader.decode(&message).await {
+        let (partition, offset) = (message.partition(), message.offset());
+        let placed = reader.decode(&message).await;
+        // A message that outlives its consumer keeps it from closing.
+        drop(message);
+        if let Some(placed) = placed {
             let work = || async { handler.handle(&placed.envelope).await };
             if !reader.until_done(&placed, work, &shutdown).await {
                 return reader.close().await;
             }
         }
-        reader.store(message.partition(), message.offset());
+        reader.store(partition, offset);
     }
 }
 

@@ -5,6 +5,9 @@ mod producer;
 mod tail;
 mod topics;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use common::settings::Settings;

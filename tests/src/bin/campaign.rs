@@ -1,0 +1,33 @@
+//! Repetitions and comparisons: `cargo run --release -p platform-tests --bin campaign -- NAME --rounds N`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use platform_tests::campaigns;
+
+/// Repeats a scenario or measures beside a peer, and writes the result to `tests/results/`.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What to run: `exactness` or `latency`.
+    name: String,
+    /// How often.
+    #[arg(long, default_value_t = 1)]
+    rounds: u32,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(campaigns::run(&arguments.name, arguments.rounds)));
+    match outcome {
+        Ok(path) => {
+            println!("written to {}", path.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

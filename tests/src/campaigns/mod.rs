@@ -1,0 +1,71 @@
+//! Repetitions, counts and comparisons with peers. Each writes what it measured beside the command that made it.
+
+mod exactness;
+mod latency;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use bootstrap::Profile;
+
+use crate::stack::Stack;
+
+/// Runs a campaign on an installation of its own; returns where the result was written.
+///
+/// # Errors
+/// When the name is not known, or what should hold does not.
+pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
+    if !["exactness", "latency"].contains(&name) {
+        bail!("no campaign `{name}`; there are: exactness, latency");
+    }
+    let stack = Stack::up(Profile::Release, false).await?;
+    let outcome = match name {
+        "exactness" => exactness::run(&stack, rounds).await,
+        _ => latency::run(&stack, rounds).await,
+    };
+    stack.remove().await?;
+    let text = format!(
+        "# {name}\n\n`cargo run --release -p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",
+        machine(),
+        outcome?
+    );
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(format!("{name}.md"));
+    std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
+    Ok(path)
+}
+
+/// Plays the short form of the latency campaign as a live test.
+///
+/// # Errors
+/// When it can not be measured.
+pub async fn latency_once(stack: &Stack) -> Result<String> {
+    latency::run(stack, 1).await
+}
+
+/// Says what it was measured on.
+fn machine() -> String {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib: u64 = memory.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or_default();
+    format!("{cpus} CPUs, {} GiB", kib / 1024 / 1024)
+}
+
+/// Returns the value below which that share of the sorted samples lies.
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index of a list in memory")]
+    let index = (last as f64 * share).round() as usize;
+    sorted.get(index).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quantile;
+
+    #[test]
+    fn quantiles_of_sorted_samples() {
+        let samples: Vec<f64> = (0..=100).map(f64::from).collect();
+        assert_eq!([quantile(&samples, 0.5), quantile(&samples, 0.99), quantile(&samples, 1.0)], [50.0, 99.0, 100.0]);
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}

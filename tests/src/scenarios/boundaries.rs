@@ -1,0 +1,56 @@
+//! What an application can reach.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use simulator::config::Protocol;
+
+use super::path::{instance_is, task};
+use crate::site::{Plan, Site, id};
+use crate::stack::Stack;
+use crate::wait::until;
+
+/// From inside a container the agent's two ports answer and nothing else does.
+pub(super) async fn network(stack: &Stack) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let developer = stack.admin().user("nina", &["developer", "end_user"], None).await?;
+    let plan = Plan { name: "Quiet room".to_owned(), protocol: Protocol::Http, sensors: 0, every_ms: 50, count: None, fans: 0 };
+    let site = Site::register(stack, &plan, folder.path()).await?;
+    let ports = &stack.settings().ports;
+    let gateway = stack.settings().engine.gateway;
+    let closed = [29_092, ports.console, ports.applications, ports.mqtt, ports.ingestion, 27_117, 25_000, ports.readings, 22];
+    let program = format!(
+        r#"
+import os, socket
+def open_(host, port):
+    try:
+        socket.create_connection((host, port), 2).close()
+        return True
+    except OSError:
+        return False
+gateway = "{gateway}"
+reached = [p for p in {closed:?} if open_(gateway, p)]
+reached += [h for h in ("169.254.169.254", "127.0.0.1", "1.1.1.1") if open_(h, 80)]
+agent = [p for p in ({readings}, {actions}) if not open_(gateway, p)]
+status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
+print("uid", os.getuid(), "caps", status["CapEff"].strip(), "nnp", status["NoNewPrivs"].strip())
+try:
+    open("/app/written", "w"); reached.append("root file system")
+except OSError:
+    pass
+print("reached", reached, "agent missing", agent)
+raise SystemExit(0 if not reached and not agent and os.getuid() != 0 and int(status["CapEff"], 16) == 0 and status["NoNewPrivs"].strip() == "1" else 4)
+"#,
+        readings = ports.agent_readings,
+        actions = ports.agent_actions,
+    );
+    developer.upload(task("looks-around", &program)?).await?;
+    let instance = id(&site.run_now(&developer, "looks-around", json!({})).await?)?;
+    let ended = instance_is(&developer, &instance, "succeeded").await;
+    let lines = until("its log", std::time::Duration::from_secs(20), || async {
+        let lines = developer.list(&format!("/api/v1/instances/{instance}/logs")).await?;
+        Ok((!lines.is_empty()).then_some(lines))
+    })
+    .await?;
+    ensure!(ended.is_ok(), "{ended:?}: {lines:?}");
+    Ok(())
+}

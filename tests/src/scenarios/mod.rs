@@ -1,0 +1,49 @@
+//! What is shown, one file per story.
+
+mod boundaries;
+mod exactness;
+mod lifecycle;
+mod path;
+mod state;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use futures_util::future::BoxFuture;
+
+use crate::stack::Stack;
+
+/// One story.
+pub struct Scenario {
+    /// Its name, as a filter finds it.
+    pub name: &'static str,
+    /// Plays it.
+    pub run: fn(Arc<Stack>) -> BoxFuture<'static, Result<()>>,
+}
+
+impl std::fmt::Debug for Scenario {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scenario").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+macro_rules! scenarios {
+    ($($name:literal => $play:path),* $(,)?) => {
+        &[$(Scenario { name: $name, run: |stack| Box::pin(async move { $play(&stack).await }) }),*]
+    };
+}
+
+/// All of them, in the order in which they are played.
+pub const SCENARIOS: &[Scenario] = scenarios![
+    "store_loses_no_write_under_contention" => state::contention,
+    "from_zip_to_device_and_back" => path::from_zip_to_device,
+    "a_task_ends_with_its_exit_code" => path::tasks,
+    "an_application_reaches_nothing_but_the_agent" => boundaries::network,
+    "every_service_killed_at_500_readings_a_second" => exactness::services,
+    "container_kafka_and_mongodb_killed" => exactness::infrastructure,
+    "up_again_changes_nothing_and_data_survives" => lifecycle::again,
+    "everything_killed_at_once" => lifecycle::everything,
+];
+
+pub use exactness::{Toll, checkpoint, run_with_faults};
+pub use path::instance_is;

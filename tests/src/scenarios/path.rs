@@ -1,0 +1,115 @@
+//! The main job: from a zip to live sensor data and back to a device.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use simulator::config::Protocol;
+
+use crate::client::Client;
+use crate::site::{Plan, Site, bundle, id};
+use crate::stack::Stack;
+use crate::wait::until;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// Waits until an instance is in a state.
+///
+/// # Errors
+/// When it ends in another, or the deadline passes.
+pub async fn instance_is(user: &Client, instance: &str, state: &str) -> Result<Value> {
+    until(&format!("the instance is {state}"), SOON, || async {
+        let now = user.get(&format!("/api/v1/instances/{instance}")).await?;
+        let over = ["succeeded", "failed", "stopped"].contains(&now["state"].as_str().unwrap_or_default());
+        ensure!(now["state"] == state || !over, "it is {now}");
+        anyhow::Ok((now["state"] == state).then_some(now))
+    })
+    .await
+}
+
+/// Upload → build → schedule → binding → readings over MQTT and HTTP → page, notification, command → device → stop.
+pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let developer = stack.admin().user("dora", &["developer"], None).await?;
+    let user = stack.admin().user("emil", &["end_user"], None).await?;
+    let application = developer.upload(bundle("room-comfort")?).await?;
+    let plan = Plan { name: "Path room".to_owned(), protocol: Protocol::Mqtt, sensors: 2, every_ms: 50, count: None, fans: 0 };
+    let site = Site::register(stack, &plan, folder.path()).await?;
+
+    let instance = site.run_now(&user, "room-comfort", json!({ "target": 21, "threshold": 18 })).await?;
+    let instance = id(&instance)?;
+    let waiting = instance_is(&user, &instance, "waiting").await?;
+    ensure!(waiting.to_string().contains("fan"), "it says what is missing: {waiting}");
+
+    let plan = Plan { name: "Path bridge".to_owned(), protocol: Protocol::Mqtt, sensors: 0, every_ms: 50, count: None, fans: 0 };
+    let bridge = Site::register(stack, &plan, folder.path()).await?;
+    let fan = stack
+        .admin()
+        .post(
+            "/api/v1/devices",
+            &json!({ "name": "Late fan", "type": "fan", "location": site.location, "connector": bridge.connector.0 }),
+        )
+        .await?;
+    let bridge = bridge.with_fan(&id(&fan)?)?;
+    let simulation = site.play().await?;
+    let devices = bridge.play().await?;
+
+    instance_is(&user, &instance, "running").await?;
+    until("a notification", SOON, || async {
+        let notifications = user.list(&format!("/api/v1/instances/{instance}/notifications")).await?;
+        Ok((!notifications.is_empty()).then_some(()))
+    })
+    .await?;
+    until("a command that the fan acknowledged", SOON, || async {
+        let commands = user.list(&format!("/api/v1/instances/{instance}/commands")).await?;
+        Ok(commands.iter().any(|command| command["state"] == "acknowledged").then_some(()))
+    })
+    .await?;
+    let page = user.get(&format!("/api/v1/instances/{instance}/page")).await?;
+    let address = page["address"].as_str().context("an address")?.to_owned();
+    until("the page", SOON, || async {
+        let (status, body) = user.fetch(&address).await?;
+        ensure!(status.is_success(), "{status} {body}");
+        Ok(body.contains("<html").then_some(()))
+    })
+    .await?;
+    until("the log", SOON, || async {
+        let lines = user.list(&format!("/api/v1/instances/{instance}/logs")).await?;
+        Ok((!lines.is_empty()).then_some(()))
+    })
+    .await?;
+    let others = stack.admin().user("olga", &["end_user"], None).await?;
+    let answer = others.send(reqwest::Method::GET, &format!("/api/v1/instances/{instance}"), None).await?;
+    ensure!(answer.status == 404, "another user's instance answers {}", answer.status);
+
+    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({})).await?;
+    instance_is(&user, &instance, "stopped").await?;
+    simulation.stop(SOON).await?;
+    devices.stop(SOON).await?;
+    ensure!(application["name"] == "room-comfort");
+    Ok(())
+}
+
+/// Run-to-completion instances end succeeded or failed, with their exit code.
+pub(super) async fn tasks(stack: &Stack) -> Result<()> {
+    let developer = stack.admin().user("tara", &["developer", "end_user"], None).await?;
+    let folder = tempfile::tempdir()?;
+    let plan = Plan { name: "Task room".to_owned(), protocol: Protocol::Http, sensors: 0, every_ms: 50, count: None, fans: 0 };
+    let site = Site::register(stack, &plan, folder.path()).await?;
+    for (name, code, state) in [("ends-well", 0, "succeeded"), ("ends-badly", 3, "failed")] {
+        developer.upload(task(name, &format!("import sys\nprint('working')\nsys.exit({code})\n"))?).await?;
+        let instance = site.run_now(&developer, name, json!({})).await?;
+        let ended = instance_is(&developer, &id(&instance)?, state).await?;
+        ensure!(code == 0 || ended["exit_code"] == code, "the exit code is told: {ended}");
+    }
+    Ok(())
+}
+
+/// Zips a task of one file.
+pub(crate) fn task(name: &str, program: &str) -> Result<Vec<u8>> {
+    let manifest = json!({
+        "manifest": 1, "name": name, "title": name, "version": "1.0.0", "runtime": { "python": "3" },
+        "start": ["python3", "main.py"], "kind": "task",
+    });
+    crate::site::zip_of(&[("app.json", &manifest.to_string()), ("main.py", program)])
+}

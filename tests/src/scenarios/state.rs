@@ -1,0 +1,69 @@
+//! The store's one primitive on a real server.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use runtime::memory::MemoryBus;
+use runtime::mongo::Mongo;
+use runtime::{Change, Entities, Entity};
+use serde::{Deserialize, Serialize};
+
+use crate::stack::Stack;
+use crate::{faults, wait};
+
+const WRITERS: u64 = 16;
+const WRITES: u64 = 50;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Counter {
+    count: u64,
+}
+
+impl Entity for Counter {
+    const COLLECTION: &'static str = "tests_counters";
+}
+
+/// 16 writers swap one document 50 times each while the server is killed: no acknowledged write is lost.
+pub(super) async fn contention(stack: &Stack) -> Result<()> {
+    let mongo = Mongo::connect(&stack.settings().mongodb, "tests").await?;
+    let (_, bus) = MemoryBus::bus("tests");
+    let counters = Entities::<Counter>::new(mongo.documents(), bus);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..WRITERS {
+        let counters = counters.clone();
+        tasks.spawn(async move {
+            for _ in 0..WRITES {
+                add(&counters).await?;
+            }
+            Ok::<_, anyhow::Error>(())
+        });
+    }
+    let half = || async {
+        let stored = counters.get("one").await?;
+        Ok(stored.filter(|stored| stored.entity.count > WRITERS * WRITES / 2).map(|_| ()))
+    };
+    wait::until("half of the writes", Duration::from_secs(120), half).await?;
+    let server = if stack.pid("mongodb").await.is_ok() { "mongodb" } else { "ferretdb" };
+    let pid = stack.pid(server).await?;
+    faults::kill(pid)?;
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    let count = counters.get("one").await?.map(|stored| stored.entity.count);
+    ensure!(count == Some(WRITERS * WRITES), "{count:?} of {}", WRITERS * WRITES);
+    stack.healthy(Duration::from_secs(60)).await
+}
+
+/// Adds one, exactly once: the message id makes a repeat after an unknown outcome harmless.
+async fn add(counters: &Entities<Counter>) -> Result<()> {
+    let cause = common::MessageId::new();
+    wait::until("a write", Duration::from_secs(60), || async {
+        let decide = |counter: Option<&Counter>, _: u64| {
+            let count = counter.map_or(0, |counter| counter.count) + 1;
+            Ok::<_, std::convert::Infallible>(Change::Put { entity: Counter { count }, records: Vec::new() })
+        };
+        counters.apply("one", Some(cause), decide).await?;
+        Ok(Some(()))
+    })
+    .await
+}

@@ -1,0 +1,230 @@
+//! A place with sensors and devices: registered through the REST API, played by the simulator.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use simulator::config::{Config, ConnectorConfig, DeviceConfig, GeneratorConfig, Protocol, Secret, SensorConfig, Servers};
+
+use crate::client::Client;
+use crate::stack::Stack;
+
+/// What is wanted of a place.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the room.
+    pub name: String,
+    /// How its connector talks.
+    pub protocol: Protocol,
+    /// Temperature sensors.
+    pub sensors: usize,
+    /// Milliseconds between readings of one sensor.
+    pub every_ms: u64,
+    /// Readings of each sensor; without, until stopped.
+    pub count: Option<u64>,
+    /// Fans.
+    pub fans: usize,
+}
+
+/// A registered place.
+#[derive(Debug)]
+pub struct Site {
+    /// Id of the room.
+    pub location: String,
+    /// Ids of the sensors.
+    pub sensors: Vec<String>,
+    /// Ids of the fans.
+    pub fans: Vec<String>,
+    /// Id and secret of its connector.
+    pub connector: (String, String),
+    config: Config,
+    journal: PathBuf,
+}
+
+/// Registers the types that the sample applications need, once.
+///
+/// # Errors
+/// When the platform refuses.
+pub async fn types(admin: &Client) -> Result<()> {
+    let known = admin.list("/api/v1/types").await?;
+    let types = [
+        json!({ "name": "temperature", "title": "Temperature", "kind": "sensor", "expected_interval_seconds": 60,
+                "properties": { "temperature": { "title": "Temperature", "unit": "Cel", "minimum": -50, "maximum": 100 } } }),
+        json!({ "name": "fan", "title": "Fan", "kind": "device",
+                "commands": { "switch": { "title": "Switch", "arguments": { "on": { "type": "boolean", "title": "On" } } } } }),
+    ];
+    for wanted in types {
+        if !known.iter().any(|known| known["name"] == wanted["name"]) {
+            admin.post("/api/v1/types", &wanted).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Site {
+    /// Registers a room with its connector, sensors and fans.
+    ///
+    /// # Errors
+    /// When the platform refuses.
+    pub async fn register(stack: &Stack, plan: &Plan, folder: &Path) -> Result<Self> {
+        let admin = stack.admin();
+        types(admin).await?;
+        let location = id(&admin
+            .post(
+                "/api/v1/locations",
+                &json!({ "name": plan.name, "kind": "room", "grants": [{ "right": "use" }] }),
+            )
+            .await?)?;
+        let made = admin.post("/api/v1/connectors", &json!({ "name": format!("{} gateway", plan.name), "location": location })).await?;
+        let connector = (id(&made)?, made["secret"].as_str().context("a secret")?.to_owned());
+        let thing = |name: String, kind: &str| json!({ "name": name, "type": kind, "location": location, "connector": connector.0 });
+        let mut sensors = Vec::new();
+        for number in 1..=plan.sensors {
+            sensors.push(id(&admin.post("/api/v1/sensors", &thing(format!("{} thermometer {number}", plan.name), "temperature")).await?)?);
+        }
+        let mut fans = Vec::new();
+        for number in 1..=plan.fans {
+            fans.push(id(&admin.post("/api/v1/devices", &thing(format!("{} fan {number}", plan.name), "fan")).await?)?);
+        }
+        let config = simulation(stack, plan, &connector, &sensors, &fans)?;
+        let journal = folder.join(format!("{}.journal", plan.name.replace(' ', "-")));
+        Ok(Self { location, sensors, fans, connector, config, journal })
+    }
+
+    /// Adds a fan that its connector carries but that is registered elsewhere.
+    ///
+    /// # Errors
+    /// When the id is none.
+    pub fn with_fan(mut self, fan: &str) -> Result<Self> {
+        let device = DeviceConfig {
+            id: fan.parse()?,
+            commands: BTreeSet::from(["switch".to_owned()]),
+            state: BTreeMap::from([("on".to_owned(), Value::Bool(false))]),
+            broken: None,
+        };
+        for connector in &mut self.config.connectors {
+            connector.devices.push(device.clone());
+        }
+        self.fans.push(fan.to_owned());
+        Ok(self)
+    }
+
+    /// Starts to send readings and to answer commands.
+    ///
+    /// # Errors
+    /// When the simulator can not start.
+    pub async fn play(&self) -> Result<simulator::Simulation> {
+        simulator::Simulation::start(self.config.clone(), Some(&self.journal)).await
+    }
+
+    /// Returns where acknowledged readings are written down.
+    #[must_use]
+    pub fn journal(&self) -> &Path {
+        &self.journal
+    }
+
+    /// Schedules an application here to run now and returns the instance once it is known.
+    ///
+    /// # Errors
+    /// When the platform refuses.
+    pub async fn run_now(&self, user: &Client, application: &str, parameters: Value) -> Result<Value> {
+        let schedule = user
+            .post(
+                "/api/v1/schedules",
+                &json!({ "name": format!("{application} now"), "application": application, "location": self.location,
+                         "parameters": parameters, "when": { "kind": "now" } }),
+            )
+            .await?;
+        let schedule = id(&schedule)?;
+        crate::wait::until("the occurrence is an instance", Duration::from_secs(20), || async {
+            let instances = user.list("/api/v1/instances").await?;
+            Ok(instances.into_iter().find(|instance| instance["schedule"]["id"] == schedule.as_str() || instance["schedule"] == schedule.as_str()))
+        })
+        .await
+    }
+}
+
+/// Returns the id of an entity.
+///
+/// # Errors
+/// When there is none.
+pub fn id(entity: &Value) -> Result<String> {
+    entity["id"].as_str().map(ToOwned::to_owned).with_context(|| format!("no id in {entity}"))
+}
+
+fn simulation(stack: &Stack, plan: &Plan, connector: &(String, String), sensors: &[String], fans: &[String]) -> Result<Config> {
+    let ports = &stack.settings().ports;
+    let walk = GeneratorConfig::RandomWalk { start: 22.0, step: 0.4, minimum: 15.0, maximum: 32.0 };
+    let sensors = sensors
+        .iter()
+        .map(|sensor| {
+            Ok(SensorConfig {
+                id: sensor.parse()?,
+                property: "temperature".to_owned(),
+                generator: walk.clone(),
+                every_ms: Some(plan.every_ms),
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let devices = fans
+        .iter()
+        .map(|fan| {
+            Ok(DeviceConfig {
+                id: fan.parse()?,
+                commands: BTreeSet::from(["switch".to_owned()]),
+                state: BTreeMap::from([("on".to_owned(), Value::Bool(false))]),
+                broken: None,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Config {
+        servers: Servers {
+            mqtt: Some(format!("127.0.0.1:{}", ports.mqtt)),
+            http: Some(format!("http://127.0.0.1:{}", ports.ingestion)),
+        },
+        seed: 7,
+        count: plan.count,
+        in_flight: 64,
+        buffer: 10_000,
+        connectors: vec![ConnectorConfig {
+            id: connector.0.parse()?,
+            secret: Secret::new(connector.1.clone()),
+            protocol: plan.protocol,
+            sensors,
+            devices,
+        }],
+    })
+}
+
+/// Zips the folder of a sample application as a developer would.
+///
+/// # Errors
+/// When a file can not be read.
+pub fn bundle(example: &str) -> Result<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.join("sdk/examples").join(example);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("no example at {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_file() {
+            let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
+            files.push((name, std::fs::read_to_string(&path)?));
+        }
+    }
+    zip_of(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
+}
+
+/// Zips files.
+///
+/// # Errors
+/// When a name does not fit into a zip.
+pub fn zip_of(files: &[(&str, &str)]) -> Result<Vec<u8>> {
+    use std::io::Write as _;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, text) in files {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default())?;
+        zip.write_all(text.as_bytes())?;
+    }
+    Ok(zip.finish()?.into_inner())
+}

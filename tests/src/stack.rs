@@ -1,0 +1,158 @@
+//! An installation for tests: own name, ports and data directory, beside whatever else runs on the machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use bootstrap::progress::{Reporter, reporter};
+use bootstrap::{Installation, Options, Profile};
+use common::config::Config;
+use common::settings::Settings;
+
+use crate::client::Client;
+
+/// Where the test installation lives; removed at the end.
+const DATA_DIR: &str = "/var/tmp/iot-platform-tests";
+/// Password that the first admin chooses.
+const ADMIN_PASSWORD: &str = "correct horse battery staple";
+
+/// A running installation.
+pub struct Stack {
+    installation: Installation,
+    reporter: Box<dyn Reporter>,
+    settings: Settings,
+    admin: Client,
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").field("name", &self.settings.name).finish_non_exhaustive()
+    }
+}
+
+/// Returns the configuration of the test installation: every port moved by 20,000 out of the way of a real one.
+#[must_use]
+pub fn config() -> Config {
+    let mut config = Config { name: "iot-test".to_owned(), data_dir: PathBuf::from(DATA_DIR), ..Config::default() };
+    config.console.port = 20_080;
+    config.console.applications_port = 28_081;
+    config.ports.mqtt = 21_883;
+    config.ports.ingestion = 28_082;
+    config.ports.kafka = 29_092;
+    config.ports.kafka_controller = 29_093;
+    config.ports.mongodb = 27_117;
+    config.ports.registry = 25_000;
+    config.ports.readings = 27_601;
+    config.ports.actions = 27_602;
+    config.ports.agent_readings = 27_611;
+    config.ports.agent_actions = 27_612;
+    config.ports.admin = 27_700;
+    config.limits.webhook_private_addresses = true;
+    config
+}
+
+/// Returns the test installation, up or not.
+#[must_use]
+pub fn installation(profile: Profile, console: bool) -> Installation {
+    let options = Options { profile, console, invocation: "cargo test --workspace".to_owned(), ..Options::default() };
+    Installation::new(config(), options)
+}
+
+impl Stack {
+    /// Brings up a fresh installation; what an interrupted run left is removed first.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn up(profile: Profile, console: bool) -> Result<Self> {
+        let installation = installation(profile, console);
+        let reporter = reporter();
+        if installation.layout().settings().exists() || PathBuf::from(DATA_DIR).exists() {
+            installation.down(reporter.as_ref()).await?;
+            installation.delete_data(reporter.as_ref()).await?;
+        }
+        installation.up(reporter.as_ref()).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let settings = installation.settings()?;
+        let base = format!("http://127.0.0.1:{}", settings.ports.console);
+        let first = settings.secret("first-admin.password")?;
+        let admin = Client::sign_in_first(&base, "admin", &first, ADMIN_PASSWORD).await.context("the first admin could not sign in")?;
+        Ok(Self { installation, reporter, settings, admin })
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// When something does not stop.
+    pub async fn remove(&self) -> Result<()> {
+        self.installation.down(self.reporter.as_ref()).await?;
+        self.installation.delete_data(self.reporter.as_ref()).await
+    }
+
+    /// Returns the installation, to call `up`, `down` and `status` on.
+    #[must_use]
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
+    /// Returns who is told of steps.
+    #[must_use]
+    pub fn reporter(&self) -> &dyn Reporter {
+        self.reporter.as_ref()
+    }
+
+    /// Returns what the services were told.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns a client signed in as the admin.
+    #[must_use]
+    pub fn admin(&self) -> &Client {
+        &self.admin
+    }
+
+    /// Returns the address of the console.
+    #[must_use]
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.settings.ports.console)
+    }
+
+    /// Returns the process of a program of the installation.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn pid(&self, program: &str) -> Result<u32> {
+        let status = self.installation.status().await?;
+        let row = status.rows.iter().find(|row| row.name == program).with_context(|| format!("no program {program}"))?;
+        row.pid.with_context(|| format!("{program} does not run: {}", row.state))
+    }
+
+    /// Waits until a program answers as ready under another process id than `old`.
+    ///
+    /// # Errors
+    /// When it does not within `deadline`.
+    pub async fn back(&self, program: &str, old: u32, deadline: Duration) -> Result<Duration> {
+        let began = std::time::Instant::now();
+        crate::wait::until(&format!("{program} is back"), deadline, || async {
+            let status = self.installation.status().await?;
+            let back = status.rows.iter().any(|row| row.name == program && row.ready && row.pid.is_some_and(|pid| pid != old));
+            Ok(back.then_some(()))
+        })
+        .await?;
+        Ok(began.elapsed())
+    }
+
+    /// Waits until everything is ready.
+    ///
+    /// # Errors
+    /// When it is not within `deadline`.
+    pub async fn healthy(&self, deadline: Duration) -> Result<()> {
+        crate::wait::until("everything is ready", deadline, || async {
+            let status = self.installation.status().await?;
+            let waiting: Vec<&str> = status.rows.iter().filter(|row| !row.ready).map(|row| row.name.as_str()).collect();
+            anyhow::ensure!(waiting.is_empty(), "not ready: {}", waiting.join(", "));
+            Ok(Some(()))
+        })
+        .await
+    }
+}
