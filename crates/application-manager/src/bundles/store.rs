@@ -2,7 +2,7 @@
 //! the same zip at once can never mix their chunks, and what an aborted one left can be told by its age.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use common::Timestamp;
@@ -165,23 +165,18 @@ impl Bundles {
     }
 }
 
-/// Copies a file piece by piece, from its beginning.
+/// Copies a file piece by piece. Reads at places: the file's own position is shared with whoever else has the file.
 async fn copy(zip: &File, upload: &mut mongodb::gridfs::GridFsUploadStream) -> std::io::Result<u64> {
-    let mut file = zip.try_clone()?;
     let mut count = 0;
-    let mut first = true;
     loop {
+        let file = zip.try_clone()?;
         let reading = tokio::task::spawn_blocking(move || {
-            if first {
-                file.seek(SeekFrom::Start(0))?;
-            }
-            let mut piece = Vec::with_capacity(PIECE);
-            (&mut file).take(PIECE as u64).read_to_end(&mut piece)?;
-            Ok::<_, std::io::Error>((file, piece))
+            let mut piece = vec![0; PIECE];
+            let read = file.read_at(&mut piece, count)?;
+            piece.truncate(read);
+            Ok::<_, std::io::Error>(piece)
         });
-        let piece;
-        (file, piece) = reading.await.map_err(std::io::Error::other)??;
-        first = false;
+        let piece = reading.await.map_err(std::io::Error::other)??;
         if piece.is_empty() {
             return Ok(count);
         }
@@ -215,5 +210,61 @@ mod tests {
         assert!(is_aborted(&id(Uuid::now_v7()), now.plus_millis(2 * 3_600_000)));
         assert!(!is_aborted(&Bson::Null, now), "another program's");
         assert!(!is_aborted(&id(Uuid::nil()), now));
+    }
+
+    /// A database of one's own on `IOT_TEST_MONGODB`.
+    async fn database() -> Database {
+        let uri = std::env::var("IOT_TEST_MONGODB").unwrap();
+        let client = mongodb::Client::with_uri_str(uri).await.unwrap();
+        client.database(&format!("iot_test_{}", Uuid::now_v7().simple()))
+    }
+
+    fn zip(content: &[u8]) -> File {
+        use std::io::Write;
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a server: IOT_TEST_MONGODB=mongodb://127.0.0.1:27017"]
+    async fn a_bundle_is_stored_once_and_comes_back_whole() {
+        let database = database().await;
+        let bundles = Bundles::new(&database);
+        let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let size = content.len() as u64;
+        let file = zip(&content);
+        let (one, two) = tokio::join!(bundles.put("abc", size, &file), bundles.put("abc", size, &file));
+        one.unwrap();
+        two.unwrap();
+        bundles.put("abc", size, &file).await.unwrap();
+        assert_eq!(bundles.get("abc").await.unwrap(), content);
+        let files = database.collection::<Document>("bundles.files");
+        let stored = files.count_documents(doc! { "filename": "abc" }).await.unwrap();
+        assert!(
+            (1..=2).contains(&stored),
+            "two at once may both be stored, a third never is"
+        );
+        assert!(bundles.put("short", size + 1, &file).await.is_err());
+        assert!(!bundles.has("short", size + 1).await.unwrap());
+        assert!(bundles.get("none").await.is_err());
+        database.drop().await.unwrap();
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a server: IOT_TEST_MONGODB=mongodb://127.0.0.1:27017"]
+    async fn what_an_aborted_upload_left_is_removed_later() {
+        let database = database().await;
+        let bundles = Bundles::new(&database);
+        bundles.put("whole", 3, &zip(b"zip")).await.unwrap();
+        let chunks = database.collection::<Document>("bundles.chunks");
+        let left = doc! { "_id": "x", "files_id": format!("cut/{}", Uuid::now_v7()), "n": 0, "data": "" };
+        chunks.insert_one(left).await.unwrap();
+        assert_eq!(bundles.sweep(Timestamp::now()).await.unwrap(), 0, "it may still go on");
+        let later = Timestamp::now().plus_millis(2 * 3_600_000);
+        assert_eq!(bundles.sweep(later).await.unwrap(), 1);
+        assert_eq!(bundles.get("whole").await.unwrap(), b"zip");
+        assert_eq!(chunks.count_documents(doc! {}).await.unwrap(), 1);
+        database.drop().await.unwrap();
     }
 }

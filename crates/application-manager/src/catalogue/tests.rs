@@ -1,7 +1,11 @@
 use std::sync::Arc;
 
 use super::*;
+use common::manifest::Manifest;
+use common::messages::application::VersionState;
+use common::settings::MongoSettings;
 use runtime::memory::{self, MemoryBus};
+use runtime::mongo::Mongo;
 use runtime::store::MemoryDocuments;
 
 fn manifest(version: &str, title: &str) -> Manifest {
@@ -28,8 +32,11 @@ fn upload(developer: UserId, version: &str, sha256: &str) -> Upload {
 async fn catalogue() -> (Arc<MemoryBus>, Catalogue) {
     let (memory, bus) = MemoryBus::bus("application-manager");
     let applications = Entities::new(Arc::new(MemoryDocuments::default()), bus.clone());
-    let client = mongodb::Client::with_uri_str("mongodb://127.0.0.1:1").await.unwrap();
-    let bundles = Bundles::new(&client.database("nothing"));
+    let nowhere = MongoSettings {
+        uri: "mongodb://127.0.0.1:1".to_owned(),
+        database: "nothing".to_owned(),
+    };
+    let bundles = Bundles::new(Mongo::connect(&nowhere, "test").await.unwrap().database());
     (memory, Catalogue::new(applications, bundles, bus))
 }
 

@@ -5,6 +5,9 @@ use common::messages::log::{AppLog, LogLine};
 /// Longest time between the first and the last line of a block, in milliseconds: bounds what a search must look at.
 pub(super) const LONGEST: i64 = 60_000;
 
+/// Length of a bucket, in milliseconds: blocks are looked up by source and the bucket of their last line.
+pub(super) const BUCKET: i64 = 600_000;
+
 /// Lines as they are kept.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Block {
@@ -20,6 +23,13 @@ pub(crate) struct Block {
     pub(super) to: i64,
     /// The lines.
     pub(super) lines: Vec<LogLine>,
+}
+
+impl Block {
+    /// The bucket of the last line.
+    pub(super) fn bucket(&self) -> i64 {
+        self.to.div_euclid(BUCKET)
+    }
 }
 
 /// Cuts a message into blocks; nearly always it is one.

@@ -21,15 +21,13 @@ use serde::{Deserialize, Serialize};
 pub use search::{Cursor, CursorError};
 pub use store::MongoBlocks;
 
-use block::Block;
+use block::{BUCKET, Block};
 use search::Search;
 
 /// Most lines of one answer.
 const MOST_LINES: usize = 1000;
-/// Blocks that are read at a time.
-const PAGE: usize = 100;
-/// Blocks that one search looks through before it answers with what it has and where to go on.
-const PATIENCE: usize = 3000;
+/// Buckets that one question looks through before it answers with what it has and where to go on: a day and a half.
+const PATIENCE: i64 = 216;
 
 /// Whose lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,26 +99,20 @@ pub struct LogPage {
 pub(crate) trait Blocks: Send + Sync + 'static {
     /// Adds blocks; those that are there already stay.
     async fn add(&self, blocks: &[Block]) -> Result<(), StoreError>;
-    /// Returns blocks of a source that begin at or before a moment and end at or before another one, by their end, newest first.
-    async fn newest(&self, page: &BlockPage<'_>) -> Result<Vec<Block>, StoreError>;
-    /// Removes blocks that end before a moment; returns how many.
+    /// Hands over every block of a source whose last line is in a bucket, in any order.
+    async fn bucket(&self, source: &str, bucket: i64, each: &mut (dyn FnMut(Block) + Send)) -> Result<(), StoreError>;
+    /// Removes blocks that end before a moment, in whole buckets of the days before it; returns how many.
     async fn remove_before(&self, moment: Timestamp) -> Result<u64, StoreError>;
-}
-
-/// Which blocks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BlockPage<'a> {
-    source: &'a str,
-    begin_at_most: i64,
-    end_at_most: i64,
-    skip: usize,
-    limit: usize,
+    /// As the former, however old they are: looks at everything.
+    async fn remove_all_before(&self, moment: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// The lines of an installation.
 #[derive(Clone)]
 pub struct Logs {
     blocks: Arc<dyn Blocks>,
+    /// Milliseconds that lines are kept.
+    kept: i64,
 }
 
 impl std::fmt::Debug for Logs {
@@ -135,6 +127,9 @@ impl Logs {
     pub fn new(context: &Context) -> Self {
         Self {
             blocks: Arc::new(MongoBlocks::new(context.mongo.database())),
+            kept: i64::try_from(context.settings.limits.history_hours)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(3_600_000),
         }
     }
 
@@ -145,17 +140,26 @@ impl Logs {
             linger: Duration::from_millis(200),
         };
         context.consume_batches::<AppLog, Self>(Arc::new(self.clone()), limits);
-        let hours = i64::try_from(context.settings.limits.history_hours).unwrap_or(i64::MAX);
-        let blocks = self.blocks.clone();
+        let (blocks, kept) = (self.blocks.clone(), self.kept);
         context.spawn_until_shutdown("retention of logs", async move {
+            let mut all = true;
             loop {
-                let oldest = Timestamp::now().plus_millis(hours.saturating_mul(-3_600_000));
-                match blocks.remove_before(oldest).await {
-                    Ok(0) => {}
-                    Ok(removed) => tracing::info!(removed, "removed old log lines"),
+                let oldest = Timestamp::now().plus_millis(-kept);
+                // At first whatever an outage of days has left, then only what has become old.
+                let removed = if all {
+                    blocks.remove_all_before(oldest).await
+                } else {
+                    blocks.remove_before(oldest).await
+                };
+                match removed {
+                    Ok(0) => all = false,
+                    Ok(removed) => {
+                        all = false;
+                        tracing::info!(removed, "removed old log lines");
+                    }
                     Err(error) => tracing::debug!(%error, "retention of logs waits"),
                 }
-                tokio::time::sleep(Duration::from_secs(600)).await;
+                tokio::time::sleep(Duration::from_secs(if all { 10 } else { 600 })).await;
             }
         });
     }
@@ -165,24 +169,48 @@ impl Logs {
     /// # Errors
     /// When the store does not answer.
     pub async fn query(&self, source: LogSource, query: &LogQuery) -> Result<LogPage, StoreError> {
+        let now = Timestamp::now();
+        self.query_between(now, now, source, query).await
+    }
+
+    /// As [`Logs::query`], of an instance or build that ended then: begins there and not with now.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn query_ended(
+        &self,
+        source: LogSource,
+        ended: Timestamp,
+        query: &LogQuery,
+    ) -> Result<LogPage, StoreError> {
+        self.query_between(Timestamp::now(), ended, source, query).await
+    }
+
+    async fn query_between(
+        &self,
+        now: Timestamp,
+        end: Timestamp,
+        source: LogSource,
+        query: &LogQuery,
+    ) -> Result<LogPage, StoreError> {
         let key = source.key();
         let mut search = Search::new(query, query.limit.clamp(1, MOST_LINES));
-        let mut skip = 0;
-        loop {
-            let page = BlockPage {
-                source: &key,
-                begin_at_most: search.begin_at_most(),
-                end_at_most: search.end_at_most(),
-                skip,
-                limit: PAGE,
-            };
-            let blocks = self.blocks.newest(&page).await?;
-            let last = blocks.len() < PAGE;
-            skip += blocks.len();
-            if let Some(done) = search.add(&blocks, last, skip >= PATIENCE) {
-                return Ok(done);
+        // Other hosts' clocks may be ahead, and the last lines come after the end.
+        let newest = end.millis().saturating_add(BUCKET).div_euclid(BUCKET);
+        let oldest = now.millis().saturating_sub(self.kept).div_euclid(BUCKET);
+        let first = search.first_bucket().unwrap_or(newest).min(newest);
+        for bucket in (oldest..=first).rev() {
+            self.blocks
+                .bucket(&key, bucket, &mut |block| search.add(&block))
+                .await?;
+            if search.is_known(bucket) {
+                break;
+            }
+            if first - bucket >= PATIENCE && bucket > oldest {
+                return Ok(search.answer_down_to(bucket));
             }
         }
+        Ok(search.answer())
     }
 }
 

@@ -1,10 +1,10 @@
-//! Which lines of which blocks answer a query. Pure: blocks come in by their end, newest first, until enough is known.
+//! Which lines of which blocks answer a query. Pure: blocks come in bucket by bucket, newest bucket first, until enough is known.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::block::{Block, LONGEST};
+use super::block::{BUCKET, Block, LONGEST};
 use super::{LogEntry, LogPage, LogQuery};
 
 /// A place between lines: everything before it is older.
@@ -82,45 +82,47 @@ impl Search {
         }
     }
 
-    /// Blocks that begin later hold nothing that is asked for.
-    pub(super) fn begin_at_most(&self) -> i64 {
-        self.before.as_ref().map_or(i64::MAX, |before| before.time)
+    /// The newest bucket that may hold lines before the cursor; blocks end there that begin up to their length earlier.
+    pub(super) fn first_bucket(&self) -> Option<i64> {
+        self.before
+            .as_ref()
+            .map(|before| before.time.saturating_add(LONGEST).div_euclid(BUCKET))
     }
 
-    /// Nor do blocks that end later, because no block is longer than that.
-    pub(super) fn end_at_most(&self) -> i64 {
-        self.begin_at_most().saturating_add(LONGEST)
-    }
-
-    /// Looks at more blocks: `last` when there are no others, `impatient` when it is to end anyhow. Returns the answer when it is known.
-    pub(super) fn add(&mut self, blocks: &[Block], last: bool, impatient: bool) -> Option<LogPage> {
-        for block in blocks {
-            for line in &block.lines {
-                let entry = LogEntry::new(&block.container, line);
-                let place = Cursor::of(&entry);
-                if self.before.as_ref().is_none_or(|before| place < *before) && self.fits(&entry.text) {
-                    self.found.insert(place, entry);
+    /// Looks at a block.
+    pub(super) fn add(&mut self, block: &Block) {
+        for line in &block.lines {
+            let entry = LogEntry::new(&block.container, line);
+            let place = Cursor::of(&entry);
+            if self.before.as_ref().is_none_or(|before| place < *before) && self.fits(&entry.text) {
+                self.found.insert(place, entry);
+                // One more than asked for tells whether anything is older.
+                if self.found.len() > self.limit + 1 {
+                    self.found.pop_first();
                 }
             }
-            // One more than asked for tells whether anything is older.
-            while self.found.len() > self.limit + 1 {
-                self.found.pop_first();
-            }
         }
-        if last {
-            return Some(self.answer(None));
-        }
-        // Lines after this moment can not come any more.
-        let seen_down_to = blocks.last().map_or(i64::MAX, |block| block.to);
-        let enough = self.found.len() > self.limit
+    }
+
+    /// Whether more buckets would change nothing once all down to this one were looked at: what follows ended before it.
+    pub(super) fn is_known(&self, bucket: i64) -> bool {
+        let begin = bucket.saturating_mul(BUCKET);
+        self.found.len() > self.limit
             && self
                 .found
                 .first_key_value()
-                .is_some_and(|(oldest, _)| oldest.time > seen_down_to);
-        if enough {
-            return Some(self.answer(None));
-        }
-        impatient.then(|| self.answer(Some(seen_down_to.saturating_add(1))))
+                .is_some_and(|(oldest, _)| oldest.time >= begin)
+    }
+
+    /// Makes the answer when everything was looked at that matters.
+    pub(super) fn answer(self) -> LogPage {
+        self.complete_from(i64::MIN, None)
+    }
+
+    /// Makes the answer when the search ends early, with this bucket: of what is known to be complete.
+    pub(super) fn answer_down_to(self, bucket: i64) -> LogPage {
+        let begin = bucket.saturating_mul(BUCKET);
+        self.complete_from(begin, Some(Cursor::at(begin)))
     }
 
     fn fits(&self, text: &str) -> bool {
@@ -129,14 +131,8 @@ impl Search {
             .is_none_or(|wanted| text.to_lowercase().contains(wanted))
     }
 
-    /// Makes the answer; when the search ended early, only of what is known to be complete: lines at or after `complete_from`.
-    fn answer(&mut self, complete_from: Option<i64>) -> LogPage {
-        let mut found = std::mem::take(&mut self.found);
-        let mut next = None;
-        if let Some(moment) = complete_from {
-            found = found.split_off(&Cursor::at(moment));
-            next = Some(Cursor::at(moment));
-        }
+    fn complete_from(mut self, moment: i64, mut next: Option<Cursor>) -> LogPage {
+        let mut found = self.found.split_off(&Cursor::at(moment));
         while found.len() > self.limit {
             found.pop_first();
             next = found.first_key_value().map(|(oldest, _)| oldest.clone());

@@ -1,4 +1,6 @@
 //! Blocks in MongoDB: collection `log_lines`.
+//!
+//! Every question is an equality with one indexed value, which is what MongoDB and FerretDB both answer without a scan.
 
 use async_trait::async_trait;
 use common::Timestamp;
@@ -11,11 +13,13 @@ use runtime::StoreError;
 use runtime::mongo::unavailable;
 use tokio::sync::OnceCell;
 
-use super::block::Block;
-use super::{BlockPage, Blocks};
+use super::Blocks;
+use super::block::{BUCKET, Block};
 
 const COLLECTION: &str = "log_lines";
 const DUPLICATE: i32 = 11000;
+/// Buckets before the oldest kept one that retention looks through each time: two days.
+const LOOK_BACK: i64 = 288;
 
 /// Blocks in MongoDB.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ impl MongoBlocks {
 
     async fn indexed(&self) -> Result<(), StoreError> {
         let make = || async {
-            for keys in [doc! { "source": 1, "to": -1 }, doc! { "to": 1 }] {
+            for keys in [doc! { "place": 1 }, doc! { "bucket": 1 }] {
                 self.collection
                     .create_index(IndexModel::builder().keys(keys).build())
                     .await
@@ -48,6 +52,10 @@ impl MongoBlocks {
     }
 }
 
+fn place(source: &str, bucket: i64) -> String {
+    format!("{source}/{bucket}")
+}
+
 fn encode(block: &Block) -> Result<Document, StoreError> {
     // JSON text: what applications print (NUL, any character) never meets the database's rules for text.
     let lines = serde_json::to_string(&block.lines).map_err(|error| StoreError::Corrupt {
@@ -56,7 +64,8 @@ fn encode(block: &Block) -> Result<Document, StoreError> {
         message: error.to_string(),
     })?;
     Ok(doc! {
-        "_id": &block.id, "source": &block.source, "container": &block.container, "from": block.from, "to": block.to, "lines": lines,
+        "_id": &block.id, "source": &block.source, "container": &block.container, "from": block.from, "to": block.to,
+        "place": place(&block.source, block.bucket()), "bucket": block.bucket(), "lines": lines,
     })
 }
 
@@ -110,26 +119,35 @@ impl Blocks for MongoBlocks {
         }
     }
 
-    async fn newest(&self, page: &BlockPage<'_>) -> Result<Vec<Block>, StoreError> {
-        let found = self
+    async fn bucket(&self, source: &str, bucket: i64, each: &mut (dyn FnMut(Block) + Send)) -> Result<(), StoreError> {
+        let operation = "read log lines";
+        let filter = doc! { "place": place(source, bucket) };
+        let mut found = self
             .collection
-            .find(doc! { "source": page.source, "from": { "$lte": page.begin_at_most }, "to": { "$lte": page.end_at_most } })
-            .sort(doc! { "to": -1, "_id": -1 })
-            .skip(page.skip as u64)
-            .limit(i64::try_from(page.limit).unwrap_or(i64::MAX))
+            .find(filter)
+            .batch_size(200)
             .await
-            .map_err(unavailable("read log lines"))?;
-        let found: Vec<Document> = found.try_collect().await.map_err(unavailable("read log lines"))?;
-        found.iter().map(decode).collect()
+            .map_err(unavailable(operation))?;
+        while let Some(document) = found.try_next().await.map_err(unavailable(operation))? {
+            each(decode(&document)?);
+        }
+        Ok(())
     }
 
     async fn remove_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
-        let removed = self
-            .collection
-            .delete_many(doc! { "to": { "$lt": moment.millis() } })
-            .await
-            .map_err(unavailable("remove log lines"))?;
-        Ok(removed.deleted_count)
+        let oldest = moment.millis().div_euclid(BUCKET);
+        let mut removed = 0;
+        for bucket in oldest - LOOK_BACK..oldest {
+            let gone = self.collection.delete_many(doc! { "bucket": bucket }).await;
+            removed += gone.map_err(unavailable("remove log lines"))?.deleted_count;
+        }
+        Ok(removed)
+    }
+
+    async fn remove_all_before(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        let oldest = moment.millis().div_euclid(BUCKET);
+        let gone = self.collection.delete_many(doc! { "bucket": { "$lt": oldest } }).await;
+        Ok(gone.map_err(unavailable("remove log lines"))?.deleted_count)
     }
 }
 
@@ -155,5 +173,56 @@ mod tests {
         let document = encode(&block).unwrap();
         assert!(!document.get_str("lines").unwrap().contains('\0'));
         assert_eq!(decode(&document).unwrap(), block);
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a server: IOT_TEST_MONGODB=mongodb://127.0.0.1:27017"]
+    async fn a_server_keeps_the_contract() {
+        let client = mongodb::Client::with_uri_str(std::env::var("IOT_TEST_MONGODB").unwrap())
+            .await
+            .unwrap();
+        let database = client.database(&format!("iot_test_{}", uuid::Uuid::now_v7().simple()));
+        let store = MongoBlocks::new(&database);
+        let version = VersionId::new();
+        let block = |number: u64, time: i64| {
+            let line = LogLine {
+                number,
+                time: Timestamp::from_millis(time),
+                stream: Stream::Stdout,
+                text: "nul \0".to_owned(),
+            };
+            blocks(&AppLog::Build {
+                version,
+                lines: vec![line],
+            })
+            .remove(0)
+        };
+        store.add(&[block(1, 10), block(2, 20)]).await.unwrap();
+        // Some are there already, some are new, in one command: what a repeated batch is.
+        store.add(&[block(2, 20), block(1, 10), block(3, 30)]).await.unwrap();
+        store.add(&[block(1, 10)]).await.unwrap();
+        let source = version.to_string();
+        let numbers = async |bucket: i64| {
+            let mut numbers = Vec::new();
+            store
+                .bucket(&source, bucket, &mut |block| numbers.push(block.lines[0].number))
+                .await
+                .unwrap();
+            numbers.sort_unstable();
+            numbers
+        };
+        assert_eq!(numbers(0).await, [1, 2, 3]);
+        store.add(&[block(4, BUCKET)]).await.unwrap();
+        assert_eq!(numbers(1).await, [4]);
+        assert_eq!(store.remove_before(Timestamp::from_millis(BUCKET)).await.unwrap(), 3);
+        assert_eq!(
+            store
+                .remove_all_before(Timestamp::from_millis(2 * BUCKET))
+                .await
+                .unwrap(),
+            1
+        );
+        assert_eq!(numbers(1).await, [0; 0]);
+        database.drop().await.unwrap();
     }
 }
