@@ -1,2 +1,5 @@
-//! application-manager.
-fn main() {}
+//! `application-manager --settings FILE`
+
+fn main() -> std::process::ExitCode {
+    runtime::service::main(common::names::ServiceName::ApplicationManager, application_manager::run)
+}

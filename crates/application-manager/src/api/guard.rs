@@ -1,0 +1,210 @@
+//! What is checked and noted for every request, before and after its handler.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use common::messages::log::AuditEntry;
+use common::{MessageId, Timestamp};
+
+use super::ApiError;
+use crate::access::{ActorSlot, Peer};
+use crate::app::App;
+
+/// How long an answer waits for its audit entry.
+const AUDIT: Duration = Duration::from_secs(2);
+
+fn changes_state(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Answers 503 until the view holds what was there before.
+pub(super) async fn started(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let needs_view =
+        request.uri().path().starts_with("/api/v1/") && !request.uri().path().starts_with("/api/v1/session");
+    if needs_view && !app.view.is_complete() {
+        return ApiError::unavailable("the platform is starting; try again in a moment").into_response();
+    }
+    next.run(request).await
+}
+
+/// Refuses changes that another site's page makes in the name of who is signed in here.
+pub(super) async fn origin(request: Request, next: Next) -> Response {
+    if changes_state(request.method())
+        && let Err(error) = check_origin(request.headers()).and_then(|()| check_content_type(request.headers()))
+    {
+        return error.into_response();
+    }
+    next.run(request).await
+}
+
+/// Applications' pages are on another port of the same host: same site, so cookies come along; only the origin tells.
+fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let foreign = || {
+        ApiError::new(
+            axum::http::StatusCode::FORBIDDEN,
+            "foreign-origin",
+            "another site's page may not change anything here",
+        )
+    };
+    if headers.contains_key("sec-fetch-site") && !matches!(text("sec-fetch-site"), Some("same-origin" | "none")) {
+        return Err(foreign());
+    }
+    if !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
+    let own = text("host");
+    let origin = text("origin")
+        .and_then(|origin| origin.split_once("://"))
+        .map(|(_, host)| host);
+    if origin.is_some() && origin == own {
+        Ok(())
+    } else {
+        Err(foreign())
+    }
+}
+
+/// A form of another site can send text and forms, but not JSON.
+fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .map(|value| value.as_bytes() != b"0");
+    let has_body = length.unwrap_or_else(|| headers.contains_key(header::TRANSFER_ENCODING));
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let fits = ["application/json", "multipart/form-data"].iter().any(|allowed| {
+        kind.get(..allowed.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(allowed))
+    });
+    if has_body && !fits {
+        return Err(ApiError::new(
+            axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "send the body as application/json",
+        ));
+    }
+    Ok(())
+}
+
+/// Answers 503 when a handler takes too long.
+pub(super) async fn deadline(limit: Duration, request: Request, next: Next) -> Response {
+    tokio::time::timeout(limit, next.run(request))
+        .await
+        .unwrap_or_else(|_| ApiError::unavailable("this took too long; try again").into_response())
+}
+
+/// Counts requests and measures how long they take, by route.
+pub(super) async fn measure(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().as_str().to_owned();
+    // Only addresses that routes know become labels: others are as many as someone likes.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "other".to_owned(), |path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    let status = response.status().as_u16().to_string();
+    metrics::histogram!("http_request_seconds", "method" => method, "route" => route, "status" => status)
+        .record(started.elapsed().as_secs_f64());
+    response
+}
+
+/// Writes down who changed what.
+pub(super) async fn audit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    if !changes_state(request.method()) {
+        return next.run(request).await;
+    }
+    let slot = ActorSlot::default();
+    request.extensions_mut().insert(slot.clone());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let action = format!("{} {}", request.method(), route.unwrap_or_default());
+    let subject = request.uri().path().trim_start_matches("/api/v1/").to_owned();
+    let address = request
+        .extensions()
+        .get::<Peer>()
+        .map_or_else(String::new, |peer| peer.address());
+    let response = next.run(request).await;
+    if let Some(actor) = slot.0.get() {
+        let entry = AuditEntry::Changed {
+            actor: actor.id,
+            actor_name: actor.name.clone(),
+            action,
+            subject,
+            status: response.status().as_u16(),
+            address,
+            at: Timestamp::now(),
+        };
+        let published = tokio::time::timeout(AUDIT, app.bus.publish_first(MessageId::new(), entry.clone())).await;
+        if !matches!(published, Ok(Ok(()))) {
+            metrics::counter!("audit_entries_lost_total").increment(1);
+            tracing::error!(?entry, "an audit entry could not be published");
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn only_the_own_origin_may_change_things() {
+        let table: [(&[(&str, &str)], bool); 8] = [
+            (&[("host", "iot.example")], true),
+            (&[("host", "iot.example"), ("origin", "http://iot.example")], true),
+            (&[("host", "iot.example"), ("origin", "http://iot.example:8081")], false),
+            (&[("host", "iot.example"), ("origin", "null")], false),
+            (&[("host", "iot.example"), ("origin", "https://evil.example")], false),
+            (&[("host", "iot.example"), ("sec-fetch-site", "same-origin")], true),
+            (&[("host", "iot.example"), ("sec-fetch-site", "same-site")], false),
+            (&[("host", "iot.example"), ("sec-fetch-site", "cross-site")], false),
+        ];
+        for (pairs, allowed) in table {
+            assert_eq!(check_origin(&headers(pairs)).is_ok(), allowed, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_json_or_uploads() {
+        let table: [(&[(&str, &str)], bool); 6] = [
+            (&[], true),
+            (&[("content-length", "0")], true),
+            (&[("content-length", "2")], false),
+            (&[("content-length", "2"), ("content-type", "text/plain")], false),
+            (
+                &[
+                    ("content-length", "2"),
+                    ("content-type", "application/json; charset=utf-8"),
+                ],
+                true,
+            ),
+            (
+                &[
+                    ("transfer-encoding", "chunked"),
+                    ("content-type", "application/x-www-form-urlencoded"),
+                ],
+                false,
+            ),
+        ];
+        for (pairs, allowed) in table {
+            assert_eq!(check_content_type(&headers(pairs)).is_ok(), allowed, "{pairs:?}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `/api/v1/health`: services and hosts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use common::Timestamp;
+use common::messages::health::{HealthState, Heartbeat, Node};
+use common::messages::user::Role;
+use common::names::ServiceName;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::ApiError;
+use crate::access::Caller;
+use crate::app::App;
+use crate::view::View;
+
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(health))
+}
+
+/// A copy of a service as clients see it.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct ServiceView {
+    /// The service.
+    service: ServiceName,
+    /// The host.
+    host: String,
+    /// The monitor's verdict; none while there is none.
+    state: Option<HealthState>,
+    /// Why, in words.
+    cause: String,
+    /// Since when.
+    since: Option<Timestamp>,
+    /// Version of the program.
+    program_version: Option<String>,
+    /// Process id.
+    pid: Option<u32>,
+    /// When the process started.
+    started: Option<Timestamp>,
+    /// Resident memory in bytes.
+    rss_bytes: Option<u64>,
+    /// Messages that went to dead-letter topics since the start.
+    dead_letters: u64,
+    /// Newest heartbeat.
+    last_beat: Option<Timestamp>,
+}
+
+/// Renders a copy of a service.
+pub(crate) fn show_service(view: &View, copy: &str) -> Option<ServiceView> {
+    let health = view.services.get(copy);
+    let beat = view.beats.get(copy);
+    let who = match (health, beat) {
+        (Some(health), _) => &health.copy,
+        (None, Some(Heartbeat::Beat { copy, .. } | Heartbeat::Farewell { copy, .. })) => copy,
+        (None, None) => return None,
+    };
+    let mut service = ServiceView {
+        service: who.service,
+        host: who.host.clone(),
+        state: health.map(|health| health.state),
+        cause: health.map(|health| health.cause.clone()).unwrap_or_default(),
+        since: health.map(|health| health.since),
+        program_version: None,
+        pid: None,
+        started: None,
+        rss_bytes: None,
+        dead_letters: 0,
+        last_beat: None,
+    };
+    match beat {
+        Some(Heartbeat::Beat {
+            version,
+            pid,
+            started,
+            rss_bytes,
+            dead_letters,
+            at,
+            ..
+        }) => {
+            service.program_version = Some(version.clone());
+            service.pid = Some(*pid);
+            service.started = Some(*started);
+            service.rss_bytes = Some(*rss_bytes);
+            service.dead_letters = *dead_letters;
+            service.last_beat = Some(*at);
+        }
+        Some(Heartbeat::Farewell { at, .. }) => service.last_beat = Some(*at),
+        None => {}
+    }
+    Some(service)
+}
+
+/// How the platform is.
+#[derive(Debug, Serialize, ToSchema)]
+struct HealthView {
+    /// Copies of services.
+    services: Vec<ServiceView>,
+    /// Hosts of applications.
+    hosts: Vec<Node>,
+    /// Messages that went to dead-letter topics since the services started.
+    dead_letters: u64,
+}
+
+/// Says how services and hosts are.
+#[utoipa::path(get, path = "/api/v1/health", tag = "admin", responses((status = 200, body = HealthView)))]
+async fn health(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<HealthView>, ApiError> {
+    caller.must_be(Role::Admin)?;
+    let view = app.view.read();
+    let copies: BTreeSet<&String> = view.services.keys().chain(view.beats.keys()).collect();
+    let services: Vec<ServiceView> = copies
+        .into_iter()
+        .filter_map(|copy| show_service(&view, copy))
+        .collect();
+    Ok(Json(HealthView {
+        dead_letters: services.iter().map(|service| service.dead_letters).sum(),
+        services,
+        hosts: view.nodes.values().cloned().collect(),
+    }))
+}

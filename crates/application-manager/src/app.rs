@@ -1,0 +1,55 @@
+//! What every request has at hand.
+
+use std::sync::Arc;
+
+use common::settings::Ports;
+use runtime::Bus;
+
+use crate::access::Accounts;
+use crate::archive::Archive;
+use crate::bundle::Intake;
+use crate::catalogue::Catalogue;
+use crate::hub::Hub;
+use crate::live::LiveValues;
+use crate::logs::Logs;
+use crate::operations::Operations;
+use crate::pages::PageKeys;
+use crate::view::ReadModel;
+
+/// The application manager, as its routes see it.
+pub(crate) struct App {
+    /// Ports of the installation, for snippets and addresses.
+    pub(crate) ports: Ports,
+    /// Address that people and sensors use to reach this host.
+    pub(crate) public_address: String,
+    /// Publishes.
+    pub(crate) bus: Bus,
+    /// Users and sign-in.
+    pub(crate) accounts: Accounts,
+    /// What is known of everything.
+    pub(crate) view: ReadModel,
+    /// Newest values.
+    pub(crate) live: LiveValues,
+    /// Who watches.
+    pub(crate) hub: Arc<Hub>,
+    /// Work that outlives its request.
+    pub(crate) operations: Operations,
+    /// What is too much for memory.
+    pub(crate) archive: Arc<dyn Archive>,
+    /// Uploads.
+    pub(crate) intake: Intake,
+    /// Applications.
+    pub(crate) catalogue: Catalogue,
+    /// What applications and builds printed.
+    pub(crate) logs: Logs,
+    /// Addresses of applications' pages.
+    pub(crate) pages: PageKeys,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("public_address", &self.public_address)
+            .finish_non_exhaustive()
+    }
+}
