@@ -9,7 +9,7 @@ use common::{InstanceId, Message as _, MessageId, Timestamp};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use runtime::ApplyError;
+use runtime::{ApplyError, StoreError};
 use serde_json::value::RawValue;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -147,6 +147,8 @@ impl Connection {
             next_save: None,
             asked: VecDeque::new(),
             caught_up: false,
+            looking: None,
+            look_again: false,
         };
         live.run(line, keeper, changes).await
     }
@@ -354,7 +356,13 @@ struct Live<'a> {
     /// Checkpoints that wait for their answer.
     asked: VecDeque<u64>,
     caught_up: bool,
+    /// A look at the binding that is under way; whether another is wanted after it.
+    looking: Option<BoxFuture<'static, Looked>>,
+    look_again: bool,
 }
+
+/// What a look at the binding found.
+type Looked = Result<Option<BindingState>, StoreError>;
 
 impl Live<'_> {
     async fn run(
@@ -372,7 +380,8 @@ impl Live<'_> {
             tokio::select! {
                 () = self.connection.gateway.shutdown.cancelled() => return Err(Ended::Shutdown),
                 () = keeper.lost() => return Err(Ended::Fenced),
-                text = line.text() => self.said(&text?)?,
+                // More are not read before these are durable.
+                text = line.text(), if self.asked.len() < WAITING => self.said(&text?)?,
                 permit = outgoing.reserve(), if !self.frames.is_empty() => {
                     let Ok(permit) = permit else { return Err(Ended::Gone) };
                     if let Some(frame) = self.frames.pop_front() {
@@ -384,11 +393,12 @@ impl Live<'_> {
                 event = self.source.next(&self.stream), if may_read => self.happened(event.map_err(Ended::Failed)?),
                 changed = changes.recv() => match changed {
                     Ok(instance) if instance != self.session.instance => {}
-                    _ => self.look_at_binding().await?,
+                    _ => self.look_at_binding(),
                 },
+                looked = done(&mut self.looking) => self.looked(looked)?,
                 _ = tick.tick() => {
                     line.ping(pace.silence)?;
-                    self.look_at_binding().await?;
+                    self.look_at_binding();
                 }
             }
         }
@@ -397,8 +407,19 @@ impl Live<'_> {
     fn happened(&mut self, event: Event) {
         match event {
             Event::Reading(placed) => {
-                let frame = self.stream.record(placed.partition, placed.offset, &placed.reading);
-                self.frames.extend(frame);
+                let repeats = self.stream.repeats();
+                if let Some(frame) = self.stream.record(placed.partition, placed.offset, &placed.reading) {
+                    metrics::counter!("delivery_readings_total").increment(1);
+                    self.frames.push_back(frame);
+                } else if self.stream.repeats() > repeats {
+                    metrics::counter!("delivery_repeats_total").increment(1);
+                }
+            }
+            Event::Truncated(position) => {
+                for (partition, end) in position {
+                    tracing::warn!(instance = %self.session.instance, partition, end, "sensor.data lost its newest records");
+                    self.stream.step_back(partition, end);
+                }
             }
             Event::Scanned(position) => self.stream.progress(&position),
             Event::Joined(position) => {
@@ -481,17 +502,27 @@ impl Live<'_> {
         Ok(())
     }
 
-    async fn look_at_binding(&mut self) -> Result<(), Ended> {
-        let gateway = &self.connection.gateway;
-        let stored = match gateway.bindings.get(&self.session.instance.to_string()).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::debug!(%error, "a binding waits for the store");
-                return Ok(());
-            }
-        };
-        match stored.map(|stored| stored.entity.binding.state) {
-            Some(BindingState::Bound { slots }) => {
+    fn look_at_binding(&mut self) {
+        if self.looking.is_some() {
+            self.look_again = true;
+            return;
+        }
+        let bindings = self.connection.gateway.bindings.clone();
+        let id = self.session.instance.to_string();
+        self.looking = Some(Box::pin(async move {
+            let stored = bindings.get(&id).await?;
+            Ok(stored.map(|stored| stored.entity.binding.state))
+        }));
+    }
+
+    fn looked(&mut self, looked: Looked) -> Result<(), Ended> {
+        self.looking = None;
+        if std::mem::take(&mut self.look_again) {
+            self.look_at_binding();
+        }
+        match looked {
+            Ok(Some(BindingState::Bound { slots })) => {
+                let gateway = &self.connection.gateway;
                 let view = BindingView::of(&slots, &gateway.directory);
                 if view != self.view {
                     self.stream.rebind(&view, &gateway.hub.ends());
@@ -501,9 +532,21 @@ impl Live<'_> {
                 }
                 Ok(())
             }
-            Some(BindingState::Unsatisfied { .. }) => Ok(()),
-            Some(BindingState::Released) | None => Err(Ended::Fenced),
+            Ok(Some(BindingState::Unsatisfied { .. })) => Ok(()),
+            Ok(Some(BindingState::Released) | None) => Err(Ended::Fenced),
+            Err(error) => {
+                tracing::debug!(%error, "a binding waits for the store");
+                Ok(())
+            }
         }
+    }
+}
+
+/// Resolves when the work is done; never when there is none.
+async fn done<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
     }
 }
 

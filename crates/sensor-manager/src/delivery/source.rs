@@ -27,6 +27,8 @@ pub enum Event {
     Joined(Position),
     /// Records are gone: partition → offset of the next one.
     Gap(Position),
+    /// The log ends before what was scanned: partition → its end.
+    Truncated(Position),
     /// Everything up to the target was read. Comes once; after it nothing comes.
     End,
 }
@@ -135,24 +137,32 @@ impl Source {
     async fn start(&mut self, stream: &Stream) -> anyhow::Result<Option<Event>> {
         if self.target.is_none() {
             let (subscription, from) = self.hub.subscribe(stream.sensors());
-            if stream.covers(&from) {
+            // One that is ahead of the hub is so by moments, or the log was cut: a reader of its own finds out.
+            if stream.covers(&from) && !stream.is_ahead_of(&from) {
                 self.mode = Mode::Live(subscription);
                 return Ok(Some(Event::Joined(from)));
             }
         }
         let wanted = stream.wanted();
         let reader = self.log.read(wanted.clone()).await?;
-        let gap: Position = reader
-            .start()
-            .iter()
-            .filter(|(partition, start)| wanted.get(partition).is_some_and(|next| *start > next))
-            .map(|(partition, start)| (*partition, *start))
-            .collect();
+        let differs = |differs: fn(&i64, &i64) -> bool| -> Position {
+            let starts = reader.start().iter();
+            starts
+                .filter(|(partition, start)| wanted.get(partition).is_some_and(|next| differs(start, next)))
+                .map(|(partition, start)| (*partition, *start))
+                .collect()
+        };
+        let (gap, cut) = (differs(|start, next| start > next), differs(|start, next| start < next));
         self.mode = Mode::Reading(Behind {
             reader,
             join: None,
             since_look: LOOK,
         });
+        if !cut.is_empty() {
+            // What was deleted, if anything, shows when it starts again from there.
+            self.mode = Mode::Start;
+            return Ok(Some(Event::Truncated(cut)));
+        }
         Ok((!gap.is_empty()).then_some(Event::Gap(gap)))
     }
 }

@@ -74,11 +74,12 @@ impl BatchHandler<SensorData> for History {
     async fn handle_batch(&self, batch: &[Placed<SensorData>]) -> Result<(), HandleError> {
         let ranges = ranges(batch);
         let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for (partition, (first, _)) in &ranges {
-            if next.get(partition) != Some(first) {
-                self.store.delete_from(*partition, *first).await?;
-            }
-        }
+        let again: Vec<(i32, i64)> = ranges
+            .iter()
+            .filter(|(partition, (first, _))| next.get(partition) != Some(first))
+            .map(|(partition, (first, _))| (*partition, *first))
+            .collect();
+        self.store.delete_from(&again).await?;
         self.store.insert(&buckets(batch)).await?;
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         next.extend(ranges.into_iter().map(|(partition, (_, last))| (partition, last + 1)));

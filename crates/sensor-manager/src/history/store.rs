@@ -66,13 +66,20 @@ impl HistoryStore {
         }
     }
 
-    /// Deletes what a partition has from an offset on.
+    /// Deletes what partitions have from an offset on.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete_from(&self, partition: i32, offset: i64) -> Result<(), StoreError> {
+    pub async fn delete_from(&self, places: &[(i32, i64)]) -> Result<(), StoreError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let any: Vec<Document> = places
+            .iter()
+            .map(|(partition, offset)| doc! {"partition": partition, "offset": {"$gte": offset}})
+            .collect();
         self.buckets
-            .delete_many(doc! {"partition": partition, "offset": {"$gte": offset}})
+            .delete_many(doc! {"$or": any})
             .await
             .map(drop)
             .map_err(unavailable("delete history that is written again"))

@@ -76,6 +76,7 @@ pub struct Stream {
     saved_windows: Windows,
     pending: VecDeque<Delivered>,
     sent: u64,
+    repeats: u64,
     /// Up to which reading a checkpoint was asked for, and is durable.
     asked: u64,
     durable: u64,
@@ -93,6 +94,7 @@ impl Stream {
             saved_windows: mark.windows,
             pending: VecDeque::new(),
             sent: 0,
+            repeats: 0,
             asked: 0,
             durable: 0,
         };
@@ -178,6 +180,7 @@ impl Stream {
         if let Some((boot, seq)) = numbered
             && !self.head.admit(reading.sensor, boot, seq)
         {
+            self.repeats += 1;
             return None;
         }
         self.sent += 1;
@@ -204,6 +207,28 @@ impl Stream {
     pub fn progress(&mut self, position: &Position) {
         for (partition, next) in position {
             advance(&mut self.scanned, *partition, *next);
+        }
+    }
+
+    /// Returns how many repeats were not delivered.
+    #[must_use]
+    pub fn repeats(&self) -> u64 {
+        self.repeats
+    }
+
+    /// Whether a partition was looked at beyond `position`.
+    #[must_use]
+    pub fn is_ahead_of(&self, position: &Position) -> bool {
+        self.wanted()
+            .iter()
+            .any(|(partition, next)| position.get(partition).is_some_and(|end| next > end))
+    }
+
+    /// Goes back to the end of a partition that lost its newest records with a host: what is written there from now on
+    /// is new, whatever its offset. (Repeats are still known by their numbers.)
+    pub fn step_back(&mut self, partition: i32, end: i64) {
+        if let Some(next) = self.scanned.get_mut(&partition) {
+            *next = (*next).min(end);
         }
     }
 

@@ -156,6 +156,33 @@ async fn one_that_does_not_keep_up_is_sent_everything_in_the_end() {
 }
 
 #[tokio::test]
+async fn after_a_loss_of_the_newest_records_what_is_new_is_delivered() {
+    let world = World::new();
+    world.bind(&[0]).await;
+    let server = world.serve("1");
+    let mut app = App::connect(server.address, &world, "replica=a").await.unwrap();
+    app.until("caught_up").await;
+    for seq in 0..10 {
+        world.log.push(0, seq);
+        app.until("reading").await;
+    }
+    app.checkpoint().await.unwrap();
+    app.until("checkpointed").await;
+    server.kill();
+    world.log.cut(4);
+    let server = world.serve("2");
+    let mut app = App::connect(server.address, &world, "replica=a").await.unwrap();
+    app.until("caught_up").await;
+    // What its sender had no acknowledgement for comes again, and was counted before.
+    for seq in 8..12 {
+        world.log.push(0, seq);
+    }
+    app.until("reading").await;
+    app.until("reading").await;
+    assert_eq!(app.state[&sensor(0).to_string()], (0..12).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
 async fn strangers_and_nonsense_are_turned_away() {
     let world = World::new();
     let server = world.serve("1");

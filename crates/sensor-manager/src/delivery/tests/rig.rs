@@ -81,6 +81,13 @@ impl MemoryLog {
         self.grown.send_modify(|number| *number += 1);
     }
 
+    /// Forgets the newest records, as a host without power does.
+    pub(super) fn cut(&self, count: usize) {
+        for records in &mut self.partitions.lock().unwrap().records {
+            records.truncate(records.len().saturating_sub(count));
+        }
+    }
+
     pub(super) fn end(&self) -> Position {
         let partitions = self.partitions.lock().unwrap();
         (0..12)
@@ -135,6 +142,8 @@ impl Log for MemoryLog {
     async fn read(&self, from: Position) -> anyhow::Result<Box<dyn LogReader>> {
         let mut ends = self.end();
         ends.retain(|partition, _| from.contains_key(partition));
+        let clamp = |(partition, next): (i32, i64)| (partition, next.min(ends[&partition]));
+        let from: Position = from.into_iter().map(clamp).collect();
         Ok(Box::new(MemoryReader {
             log: self.clone(),
             grown: self.grown.subscribe(),
