@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::messages::instance::InstanceState;
 use common::settings::Settings;
@@ -23,6 +23,8 @@ use crate::records::{Build, InstanceRecord, VersionRecord};
 const LOOK: Duration = Duration::from_secs(1);
 /// The same while something is about to change.
 const EAGER: Duration = Duration::from_millis(250);
+/// How long the loop stays eager after it was woken: the Swarm learns of an end later than the Engine tells of it.
+const ALERT: Duration = Duration::from_secs(2);
 /// Time until the Engine is asked again for what it refused.
 const REFUSED_MILLIS: i64 = 5000;
 
@@ -66,11 +68,13 @@ impl Executor {
 
     /// Runs until the service ends.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
+        let mut woken: Option<Instant> = None;
         loop {
             let pause = match self.look().await {
                 Ok(moving) => {
                     self.part.ready();
-                    if moving { EAGER } else { LOOK }
+                    let alert = woken.is_some_and(|woken| woken.elapsed() < ALERT);
+                    if moving || alert { EAGER } else { LOOK }
                 }
                 Err(error) => {
                     let text = format!("{error:#}");
@@ -80,7 +84,7 @@ impl Executor {
                 }
             };
             tokio::select! {
-                () = self.wake.notified() => {}
+                () = self.wake.notified() => woken = Some(Instant::now()),
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -22,7 +22,7 @@
 //!
 //! **Role.** One per application host: the only address an application knows, and the reader of what applications print.
 //!
-//! **Consumes.** The local Engine. **Produces.** `app.logs`, `node.events`. **Owns.** `agent_cursors`.
+//! **Consumes.** The local Engine. **Produces.** `app.logs`, `node.events`. **Owns.** `deployer_agent_cursors`.
 //!
 //! **Invariants.**
 //! - It forwards bytes and understands none of them.

@@ -28,7 +28,7 @@ pub(crate) struct Cursor {
 }
 
 impl Entity for Cursor {
-    const COLLECTION: &'static str = "agent_cursors";
+    const COLLECTION: &'static str = "deployer_agent_cursors";
     const INDEXES: &'static [&'static str] = &["node"];
 
     fn index(&self) -> Vec<(&'static str, String)> {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::cursor::{Cursor, Position, RateCap};
 use crate::docker::Engine;
-use crate::docker::containers::{ContainerSeen, RawLine};
+use crate::docker::containers::{ContainerSeen, Phase, RawLine};
 use crate::lines;
 
 /// Time between two looks for new containers.
@@ -85,10 +85,9 @@ impl Collector {
             };
             match reader.await {
                 Ok(Ok(())) => {
-                    let still_runs = containers
-                        .iter()
-                        .any(|container| container.id == id && container.running);
-                    if !still_runs {
+                    // It may have ended since the list was made; then it is read once more and found to be finished.
+                    let runs = |container: &ContainerSeen| container.id == id && container.phase != Phase::Over;
+                    if !containers.iter().any(runs) {
                         self.finished.insert(id);
                     }
                 }
@@ -97,7 +96,8 @@ impl Collector {
             }
         }
         for container in containers {
-            if !self.finished.contains(&container.id) && !self.readers.contains_key(&container.id) {
+            let known = self.finished.contains(&container.id) || self.readers.contains_key(&container.id);
+            if !known && container.phase != Phase::New {
                 let reading = tokio::spawn(self.reader.clone().read(container.clone()));
                 self.readers.insert(container.id.clone(), reading);
             }
@@ -191,13 +191,13 @@ impl Reader {
             }
         }
         self.publish(&mut batch).await;
-        // A stream also ends when the Engine does: only a container that is not running is finished.
+        // A stream also ends when the Engine does: only a container that is over is finished.
         let running = self
             .engine
             .containers()
             .await?
             .iter()
-            .any(|other| other.id == batch.container.id && other.running);
+            .any(|other| other.id == batch.container.id && other.phase != Phase::Over);
         self.save(&batch, !running).await?;
         Ok(())
     }
@@ -335,7 +335,7 @@ mod tests {
         let container = ContainerSeen {
             id: "c".to_owned(),
             instance: InstanceId::derive(&["one"]),
-            running: true,
+            phase: Phase::Running,
         };
         let mut batch = Batch {
             container,

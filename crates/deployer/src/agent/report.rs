@@ -7,7 +7,7 @@ use common::{MessageId, Timestamp};
 use runtime::Context;
 
 use crate::docker::Engine;
-use crate::docker::containers::EngineFacts;
+use crate::docker::containers::{EngineFacts, Phase};
 
 const INTERVAL: Duration = Duration::from_secs(5);
 
@@ -31,7 +31,7 @@ pub(crate) async fn report(context: Context, engine: Engine) -> anyhow::Result<(
             .await
             .unwrap_or_default()
             .iter()
-            .filter(|container| container.running)
+            .filter(|container| container.phase == Phase::Running)
             .count();
         let event = NodeEvent::Reported {
             node: node(&context, &known, containers),

@@ -14,7 +14,27 @@ use super::{Engine, EngineError, INSTANCE};
 pub(crate) struct ContainerSeen {
     pub(crate) id: String,
     pub(crate) instance: InstanceId,
-    pub(crate) running: bool,
+    pub(crate) phase: Phase,
+}
+
+/// How far a container is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It was created; the Engine says nothing of its log, not even when asked to follow it.
+    New,
+    /// It runs.
+    Running,
+    /// It ended.
+    Over,
+}
+
+fn phase(state: Option<ContainerSummaryStateEnum>) -> Phase {
+    use ContainerSummaryStateEnum as State;
+    match state {
+        None | Some(State::EMPTY | State::CREATED) => Phase::New,
+        Some(State::EXITED | State::DEAD | State::REMOVING) => Phase::Over,
+        Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING) => Phase::Running,
+    }
 }
 
 /// Facts of the Engine.
@@ -47,7 +67,7 @@ impl Engine {
                 Some(ContainerSeen {
                     id: container.id?,
                     instance: container.labels?.get(INSTANCE)?.parse().ok()?,
-                    running: container.state == Some(ContainerSummaryStateEnum::RUNNING),
+                    phase: phase(container.state),
                 })
             })
             .collect())

@@ -278,9 +278,11 @@ impl Case<'_> {
                 why,
             }
         } else if let (Some(last), true) = (&ends.last, ends.streak > 0) {
+            // What was held back is being started just now.
+            let held = backoff::crash_delay_millis(ends.streak, "").is_some();
             InstanceState::Failing {
                 why: last.why.clone(),
-                next_try: Some(last.at.plus_millis(SWARM_DELAY_MILLIS)),
+                next_try: (!held).then(|| last.at.plus_millis(SWARM_DELAY_MILLIS)),
             }
         } else if matches!(
             self.instance.state,
