@@ -1,0 +1,52 @@
+import type { Point, Property, Readings } from '@/api/types';
+import { words } from '@/ui/format';
+
+/** One line of a chart: moments in milliseconds and values. */
+export interface Track {
+  key: string;
+  label: string;
+  points: [number, number][];
+}
+
+/** The lines of one property, of every sensor that measures it. */
+export interface Group {
+  property: string;
+  title: string;
+  unit: string | null | undefined;
+  tracks: Track[];
+}
+
+/** Adds readings to those known: in order of time, each once, none before `from`. */
+export function merge(known: Point[], more: Point[], from: number): Point[] {
+  if (more.length === 0 && (known[0] === undefined || Date.parse(known[0].time) >= from)) return known;
+  const seen = new Map<string, Point>();
+  for (const point of [...known, ...more]) {
+    if (Date.parse(point.time) >= from) seen.set(`${point.time} ${JSON.stringify(point.values)}`, point);
+  }
+  return [...seen.values()].sort((one, other) => Date.parse(one.time) - Date.parse(other.time));
+}
+
+function title(name: string, property: Property): string {
+  return property.title ?? words(name);
+}
+
+/** Makes the lines of sensors, one group for each property and unit. */
+export function group(sensors: Readings[]): Group[] {
+  const groups = new Map<string, Group>();
+  for (const { sensor, properties, points } of sensors) {
+    for (const [name, property] of Object.entries(properties)) {
+      const key = `${name} ${property.unit ?? ''}`;
+      const made = groups.get(key) ?? { property: name, title: title(name, property), unit: property.unit, tracks: [] };
+      groups.set(key, made);
+      made.tracks.push({
+        key: sensor.id,
+        label: sensor.name,
+        points: points.flatMap((point) => {
+          const value = point.values[name];
+          return value === undefined ? [] : [[Date.parse(point.time), value] as [number, number]];
+        }),
+      });
+    }
+  }
+  return [...groups.values()];
+}

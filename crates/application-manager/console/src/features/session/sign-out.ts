@@ -1,0 +1,17 @@
+import { useQueryClient } from '@tanstack/react-query';
+import { api } from '@/api/client';
+import { useHub } from '@/live/context';
+import { sessionOptions } from './session';
+
+/** Returns what signs out: here and in every other tab. */
+export function useSignOut(): () => void {
+  const client = useQueryClient();
+  const hub = useHub();
+  return () => {
+    void api.DELETE('/api/v1/session').finally(() => {
+      client.clear();
+      client.setQueryData(sessionOptions.queryKey, null);
+      hub.tellSession();
+    });
+  };
+}

@@ -1,0 +1,72 @@
+import { Button, Skeleton } from '@mantine/core';
+import { IconMoodEmpty, IconPlugConnectedX, type Icon } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import { problemOf } from '@/api/problem';
+import classes from './outcome.module.css';
+
+/** While something is being read. */
+export function Loading({ lines = 4 }: { lines?: number }) {
+  return (
+    <div className={classes.loading} role="status" aria-label="loading">
+      {Array.from({ length: lines }, (_, line) => (
+        <Skeleton key={line} height={14} width={`${String(92 - ((line * 17) % 40))}%`} radius="sm" />
+      ))}
+    </div>
+  );
+}
+
+interface EmptyProps {
+  icon?: Icon;
+  title: string;
+  /** What this is for and how the first one comes to be. */
+  children?: ReactNode;
+  action?: ReactNode;
+}
+
+/** Where there is nothing yet. */
+export function Empty({ icon: Shown = IconMoodEmpty, title, children, action }: EmptyProps) {
+  return (
+    <div className={classes.empty}>
+      <span className={classes.mark}>
+        <Shown size={24} stroke={1.6} aria-hidden />
+      </span>
+      <p className={classes.title}>{title}</p>
+      {children !== undefined && <div className={classes.text}>{children}</div>}
+      {action !== undefined && <div className={classes.action}>{action}</div>}
+    </div>
+  );
+}
+
+/** When something could not be read. */
+export function Failed({ error, retry }: { error: unknown; retry?: () => void }) {
+  const problem = problemOf(error);
+  return (
+    <div className={classes.empty} role="alert">
+      <span className={classes.mark} data-bad>
+        <IconPlugConnectedX size={24} stroke={1.6} aria-hidden />
+      </span>
+      <p className={classes.title}>{problem.status === 404 ? 'This does not exist' : 'This could not be read'}</p>
+      <div className={classes.text}>{problem.detail}</div>
+      {retry !== undefined && problem.status !== 404 && (
+        <div className={classes.action}>
+          <Button variant="default" onClick={retry}>
+            Try again
+          </Button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+interface Query<T> {
+  data: T | undefined;
+  error: unknown;
+  refetch: () => unknown;
+}
+
+/** Shows what a query has: loading, error, or the data. */
+export function Outcome<T>({ of, lines, children }: { of: Query<T>; lines?: number; children: (data: T) => ReactNode }) {
+  if (of.data !== undefined) return children(of.data);
+  if (of.error !== null && of.error !== undefined) return <Failed error={of.error} retry={() => void of.refetch()} />;
+  return <Loading lines={lines} />;
+}
