@@ -3,6 +3,7 @@
 pub(crate) mod containers;
 pub(crate) mod events;
 pub(crate) mod images;
+mod spec;
 pub(crate) mod swarm;
 
 use std::collections::BTreeMap;

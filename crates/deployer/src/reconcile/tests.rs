@@ -1,7 +1,10 @@
 use common::manifest::{Kind, ThingKind};
 use common::messages::binding::Binding;
+use common::messages::instance::Endpoint;
 
+use super::observe::{RETRIES, SETTLED_MILLIS};
 use super::*;
+use crate::backoff::STABLE_MILLIS;
 use crate::docker::tests::task;
 use crate::instance::tests::{bound, id, requested};
 use crate::plan::tests::settings;

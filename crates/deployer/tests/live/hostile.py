@@ -1,6 +1,7 @@
 """An application that tries what it must not be able to do, and says what came of it."""
 
 import http.server
+import importlib.util
 import json
 import os
 import signal
@@ -79,5 +80,6 @@ attempt("gateway", lambda: connect(gateway.hostname, gateway.port, b"hello"))
 attempt("metadata", lambda: connect("169.254.169.254", 80))
 attempt("engine", lambda: connect(gateway.hostname, 2377))
 print("parameters:", os.environ["IOT_PARAMETERS"], flush=True)
+print("sdk:", "ok" if importlib.util.find_spec("iot_sdk") else "missing", flush=True)
 print("done", flush=True)
 http.server.ThreadingHTTPServer(("", int(os.environ["IOT_PORT"])), Page).serve_forever()

@@ -70,6 +70,7 @@ async fn a_version_that_can_not_be_built_says_why(stage: &mut Stage) {
     let VersionState::Failed { reason } = stage.built(&app).await else {
         panic!("it was built")
     };
+    println!("{reason}");
     assert!(reason.contains("no-such-package-of-the-platform"), "{reason}");
 }
 
@@ -105,6 +106,7 @@ async fn a_service_runs_without_rights_and_survives(stage: &mut Stage, app: &Sta
         "gateway: echo hello",
         "metadata: refused",
         "engine: refused",
+        "sdk: ok",
         "parameters: {\"braces\":\"{{.Node.ID}}\",\"mode\":\"serve\"}",
     ] {
         assert!(log.iter().any(|line| line == expected), "{expected} in {log:#?}");
