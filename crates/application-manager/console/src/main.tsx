@@ -47,7 +47,9 @@ if (root) {
         <QueryClientProvider client={client}>
           <LiveProvider hub={hub}>
             <ModalsProvider>
-              <Notifications position="top-right" limit={4} />
+              <section aria-label="messages">
+                <Notifications position="top-right" limit={4} withinPortal={false} />
+              </section>
               <Gate>
                 <RouterProvider router={router} />
               </Gate>

@@ -1,4 +1,5 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, type ErrorComponentProps } from '@tanstack/react-router';
+import { IconMapOff } from '@tabler/icons-react';
 import { Empty, Failed, Loading } from '@/ui/outcome';
 import { Page } from '@/ui/page';
 import { Panel } from '@/ui/panel';
@@ -8,7 +9,7 @@ function NotFound() {
   return (
     <Page title="Not found">
       <Panel>
-        <Empty title="There is no page at this address">Maybe it was deleted, or the address has a typing error.</Empty>
+        <Empty icon={IconMapOff} title="There is no page at this address">Maybe it was deleted, or the address has a typing error.</Empty>
       </Panel>
     </Page>
   );

@@ -39,7 +39,7 @@ export function Shell() {
         <Navigation />
         <LiveSign />
       </aside>
-      <Drawer opened={open} onClose={drawer.close} size={264} withCloseButton={false} padding={0} classNames={{ content: classes.drawer, body: classes.drawerBody }} title={undefined} aria-label="navigation">
+      <Drawer opened={open} onClose={drawer.close} size={264} withCloseButton={false} padding={0} classNames={{ content: classes.drawer, body: classes.drawerBody }} attributes={{ content: { 'aria-label': 'navigation' } }}>
         <div className={classes.brand}>
           <Mark />
           <span>IoT platform</span>

@@ -1,5 +1,5 @@
 import { Button, Skeleton } from '@mantine/core';
-import { IconMoodEmpty, IconPlugConnectedX, type Icon } from '@tabler/icons-react';
+import { IconPlugConnectedX, type Icon } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { problemOf } from '@/api/problem';
 import classes from './outcome.module.css';
@@ -16,6 +16,7 @@ export function Loading({ lines = 4 }: { lines?: number }) {
 }
 
 interface EmptyProps {
+  /** Without one it is a remark inside a page, not the page's subject. */
   icon?: Icon;
   title: string;
   /** What this is for and how the first one comes to be. */
@@ -24,12 +25,14 @@ interface EmptyProps {
 }
 
 /** Where there is nothing yet. */
-export function Empty({ icon: Shown = IconMoodEmpty, title, children, action }: EmptyProps) {
+export function Empty({ icon: Shown, title, children, action }: EmptyProps) {
   return (
-    <div className={classes.empty}>
-      <span className={classes.mark}>
-        <Shown size={24} stroke={1.6} aria-hidden />
-      </span>
+    <div className={classes.empty} data-remark={Shown === undefined}>
+      {Shown && (
+        <span className={classes.mark}>
+          <Shown size={24} stroke={1.6} aria-hidden />
+        </span>
+      )}
       <p className={classes.title}>{title}</p>
       {children !== undefined && <div className={classes.text}>{children}</div>}
       {action !== undefined && <div className={classes.action}>{action}</div>}

@@ -16,7 +16,7 @@ import { Panel } from '@/ui/panel';
 import { State } from '@/ui/state';
 import { Table } from '@/ui/table';
 import { Link } from '@tanstack/react-router';
-import { locationsOptions } from './data';
+import { locationsOptions, tree } from './data';
 import { GrantsPanel } from './grants';
 import { LocationDialog } from './form';
 import { LocationTree } from './tree';
@@ -28,7 +28,7 @@ export function LocationsPage() {
   const navigate = useNavigate();
   const [open, dialog] = useDisclosure(false);
   const choose = (id: string | undefined) => void navigate({ to: '/locations', search: { at: id }, replace: true });
-  const chosen = locations.data?.find(({ id }) => id === at) ?? locations.data?.[0];
+  const chosen = locations.data?.find(({ id }) => id === at) ?? tree(locations.data ?? [])[0]?.location;
   const create = has(me, 'sensor_owner') && (
     <Button leftSection={<IconPlus size={16} aria-hidden />} onClick={dialog.open}>
       New location

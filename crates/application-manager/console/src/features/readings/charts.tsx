@@ -42,6 +42,7 @@ export function Charts({ of, sensors, read, hint }: ChartsProps) {
   return (
     <Panel
       title="Readings"
+      flush
       aside={<SegmentedControl size="xs" data={SPANS} value={span} onChange={setSpan} aria-label="time shown" />}
     >
       <Outcome of={readings} lines={6}>

@@ -3,7 +3,7 @@ import { queryOptions } from '@tanstack/react-query';
 import { api, ask } from '@/api/client';
 import type { Match, SlotMatch } from '@/api/types';
 import { howMany } from '@/features/applications/manifest';
-import { many } from '@/ui/format';
+import { count } from '@/ui/format';
 import classes from './match.module.css';
 
 /** What a place has for an application. */
@@ -43,6 +43,13 @@ export function Slots({ match }: { match: Match }) {
   );
 }
 
+/** Names what a slot is for: `temperature sensors`, `fan`. */
+function wanted({ type, kind, min, max }: SlotMatch, number = max ?? min + 1): string {
+  const title = type.title.toLowerCase();
+  if (kind === 'device') return number === 1 ? title : `${title}s`;
+  return number === 1 ? `${title} sensor` : `${title} sensors`;
+}
+
 const SHOWN = 6;
 
 function Slot({ slot }: { slot: SlotMatch }) {
@@ -54,7 +61,7 @@ function Slot({ slot }: { slot: SlotMatch }) {
       {lacking ? <IconAlertTriangle size={17} aria-label="missing" /> : <IconCircleCheck size={17} aria-label="there" />}
       <div>
         <div>
-          <strong>{slot.title}</strong> <span className="soft small">needs {howMany(slot)} {slot.type.title.toLowerCase()}</span>
+          <strong>{slot.title}</strong> <span className="soft small">needs {howMany(slot)} {wanted(slot)}</span>
         </div>
         {members.length > 0 && (
           <div className={classes.members}>
@@ -68,7 +75,7 @@ function Slot({ slot }: { slot: SlotMatch }) {
         )}
         {lacking && (
           <div className={classes.missing}>
-            {members.length === 0 ? `There is no ${slot.type.title.toLowerCase()} ${slot.kind} here.` : `There ${members.length === 1 ? 'is' : 'are'} only ${many(members.length, slot.kind)} of that type here.`}
+            {members.length === 0 ? `There is no ${wanted(slot, 1)} here.` : `Only ${count(members.length)} ${members.length === 1 ? 'is' : 'are'} here.`}
           </div>
         )}
       </div>

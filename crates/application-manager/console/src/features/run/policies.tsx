@@ -68,7 +68,7 @@ export function PolicyFields({ kind, service, policies, set }: PolicyFieldsProps
           <Select
             label="If runs were missed"
             description="because the platform was down"
-            w={290}
+            w={330}
             data={MISSED}
             value={policies.missed ?? 'once'}
             onChange={(missed) => {

@@ -1,4 +1,4 @@
-import { queryOptions, useQuery } from '@tanstack/react-query';
+import { queryOptions, useQuery, type QueryClient } from '@tanstack/react-query';
 import { api, ask } from '@/api/client';
 import { Problem } from '@/api/problem';
 import type { Role, User, WhoAmI } from '@/api/types';
@@ -16,6 +16,12 @@ export const sessionOptions = queryOptions<WhoAmI | null>({
   },
   staleTime: 60_000,
 });
+
+/** Someone signed in or out: nothing that another person read is kept. */
+export function enter(client: QueryClient, session: WhoAmI | null): void {
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionOptions.queryKey[0] });
+  client.setQueryData(sessionOptions.queryKey, session);
+}
 
 /** Returns who is signed in. Only below the gate, where someone is. */
 export function useMe(): User {

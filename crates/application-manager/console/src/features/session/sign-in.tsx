@@ -5,7 +5,7 @@ import { api, ask } from '@/api/client';
 import { useHub } from '@/live/context';
 import { ProblemNote } from '@/ui/problem';
 import { Frame } from './frame';
-import { sessionOptions } from './session';
+import { enter } from './session';
 
 export function SignIn() {
   const client = useQueryClient();
@@ -15,8 +15,7 @@ export function SignIn() {
   const signIn = useMutation({
     mutationFn: () => ask(api.POST('/api/v1/session', { body: { name: name.trim(), password } })),
     onSuccess: (session) => {
-      client.clear();
-      client.setQueryData(sessionOptions.queryKey, session);
+      enter(client, session);
       hub.tellSession();
     },
   });

@@ -1,7 +1,7 @@
 import { useQueryClient } from '@tanstack/react-query';
 import { api } from '@/api/client';
 import { useHub } from '@/live/context';
-import { sessionOptions } from './session';
+import { enter } from './session';
 
 /** Returns what signs out: here and in every other tab. */
 export function useSignOut(): () => void {
@@ -9,8 +9,7 @@ export function useSignOut(): () => void {
   const hub = useHub();
   return () => {
     void api.DELETE('/api/v1/session').finally(() => {
-      client.clear();
-      client.setQueryData(sessionOptions.queryKey, null);
+      enter(client, null);
       hub.tellSession();
     });
   };
