@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use common::config::Config;
 
 use crate::failure::{Exit, Failure};
-use crate::installation::{Installation, Options, Scope, Summary};
+use crate::installation::{Installation, Options, Profile, Scope, Summary};
 use crate::preflight;
 use crate::progress::{Reporter, reporter, seconds};
 
@@ -33,6 +33,9 @@ enum Command {
         /// Bring up a part: everything but the six services and the node agent.
         #[arg(long, value_name = "PART")]
         only: Option<Part>,
+        /// For working on the services: compile them without optimisation, and take the console as it lies there.
+        #[arg(long)]
+        debug: bool,
     },
     /// Show what runs.
     Status,
@@ -93,9 +96,15 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
     let config = load(arguments.config, &options)?;
     let reporter = reporter();
     match arguments.command {
-        Command::Up { only } => {
+        Command::Up { only, debug } => {
             if only.is_some() {
                 options.scope = Scope::Infrastructure;
+                options.up_arguments.push_str(" --only infrastructure");
+            }
+            if debug {
+                options.profile = Profile::Debug;
+                options.console = false;
+                options.up_arguments.push_str(" --debug");
             }
             let installation = Installation::new(config, options);
             let summary = installation.up(&*reporter).await?;

@@ -52,6 +52,8 @@ pub struct Options {
     pub scope: Scope,
     /// How the command is called again, for messages.
     pub invocation: String,
+    /// What is said after `up` to bring up the same again, for messages.
+    pub up_arguments: String,
 }
 
 impl Default for Options {
@@ -66,6 +68,7 @@ impl Default for Options {
             console: true,
             scope: Scope::All,
             invocation: "cargo run --release -p bootstrap --".to_owned(),
+            up_arguments: String::new(),
         }
     }
 }
@@ -141,7 +144,13 @@ impl Installation {
         let began = Instant::now();
         self.preflight().await?;
         let _lock = lock(reporter).await?;
-        let changed = steps::run(self, &Step::list(self), "up", reporter).await?;
+        let changed = steps::run(
+            self,
+            &Step::list(self),
+            &format!("up{}", self.options.up_arguments),
+            reporter,
+        )
+        .await?;
         Ok(Summary {
             changed,
             address: self.address(),
@@ -215,6 +224,11 @@ impl Installation {
             80 => format!("http://{host}/"),
             port => format!("http://{host}:{port}/"),
         }
+    }
+
+    /// The process that supervises everything of this installation, while it runs.
+    pub async fn supervisor_pid(&self) -> Option<u32> {
+        self.supervisor().pid().await
     }
 
     pub(crate) fn supervisor(&self) -> Supervisor {

@@ -173,7 +173,12 @@ impl Step {
         let (config, layout) = (&on.config, &on.layout);
         Ok(match self {
             Self::Packages => packages::missing(config, layout, on.server().await).await.is_nothing(),
-            Self::Folders => layout.marker().exists() && on.choices().is_some() && has_account(on).await,
+            Self::Folders => {
+                layout.marker().exists()
+                    && layout.part("uploads").exists()
+                    && on.choices().is_some()
+                    && has_account(on).await
+            }
             Self::Secrets => secrets::present(config, layout),
             Self::Engine => engine::answers().await,
             Self::Swarm => engine::swarm_active().await,
@@ -313,6 +318,10 @@ async fn make_folders(on: &Installation) -> Result<()> {
         .await
         .context("could not make the account that runs the services")?;
     }
+    // The services' own account may write here and nowhere else outside the databases.
+    let uploads = on.layout.part("uploads");
+    files::create_dir(&uploads)?;
+    files::keep_private(&uploads, &account(&on.config.name)).await?;
     on.choose().await.map(drop)
 }
 
