@@ -26,8 +26,8 @@ fn with_rules(files: Router) -> Router {
 
 #[cfg(console_embedded)]
 fn files() -> Router {
-    use memory_serve::{Asset, CacheControl, MemoryServe};
-    let folders: &[(&str, &[Asset])] = include!(concat!(env!("OUT_DIR"), "/memory_serve_assets.rs"));
+    use memory_serve::{CacheControl, MemoryServe};
+    let folders: &[(&str, &[memory_serve::Asset])] = include!(concat!(env!("OUT_DIR"), "/memory_serve_assets.rs"));
     let assets = folders.first().map_or(&[][..], |(_, assets)| assets);
     MemoryServe::new(assets)
         .fallback(Some("/index.html"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use common::messages::log::AuditEntry;
@@ -46,7 +46,7 @@ fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let foreign = || {
         ApiError::new(
-            axum::http::StatusCode::FORBIDDEN,
+            StatusCode::FORBIDDEN,
             "foreign-origin",
             "another site's page may not change anything here",
         )
@@ -84,7 +84,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     });
     if has_body && !fits {
         return Err(ApiError::new(
-            axum::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "unsupported-media-type",
             "send the body as application/json",
         ));
@@ -117,7 +117,7 @@ pub(super) async fn measure(request: Request, next: Next) -> Response {
 
 /// Writes down who changed what.
 pub(super) async fn audit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    if !changes_state(request.method()) {
+    if !changes_state(request.method()) || request.uri().path().ends_with("/preview") {
         return next.run(request).await;
     }
     let slot = ActorSlot::default();
@@ -127,12 +127,20 @@ pub(super) async fn audit(State(app): State<Arc<App>>, mut request: Request, nex
         .get::<MatchedPath>()
         .map(|path| path.as_str().to_owned());
     let action = format!("{} {}", request.method(), route.unwrap_or_default());
-    let subject = request.uri().path().trim_start_matches("/api/v1/").to_owned();
+    // Before: a deletion takes the name along.
+    let mut subject = app.view.read().subject(request.uri().path());
     let address = request
         .extensions()
         .get::<Peer>()
         .map_or_else(String::new, |peer| peer.address());
     let response = next.run(request).await;
+    let made = response
+        .headers()
+        .get(header::LOCATION)
+        .and_then(|made| made.to_str().ok());
+    if let Some(made) = made.filter(|_| response.status() == StatusCode::CREATED) {
+        subject = app.view.read().subject(made);
+    }
     if let Some(actor) = slot.0.get() {
         let entry = AuditEntry::Changed {
             actor: actor.id,

@@ -154,10 +154,12 @@ fn complete(api: OpenApi) -> OpenApi {
     ]));
     let mut api = builder.build();
     let components = api.components.get_or_insert_default();
-    components.schemas.insert("Problem".to_owned(), ProblemBody::schema());
     components
         .schemas
-        .insert("RuleProblem".to_owned(), common::rules::Problem::schema());
+        .insert("ProblemBody".to_owned(), ProblemBody::schema());
+    components
+        .schemas
+        .insert("Problem".to_owned(), common::rules::Problem::schema());
     components.add_security_scheme(
         "session",
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE))),
@@ -173,11 +175,16 @@ fn complete(api: OpenApi) -> OpenApi {
             Content::new(Some(Ref::from_schema_name("ProblemBody"))),
         )
         .build();
-    for item in api.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
-            .into_iter()
-            .flatten()
-        {
+    for (path, item) in &mut api.paths.paths {
+        let operations = [
+            ("get", &mut item.get),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            operation.operation_id = Some(operation_id(method, path));
             operation
                 .responses
                 .responses
@@ -185,4 +192,17 @@ fn complete(api: OpenApi) -> OpenApi {
         }
     }
     api
+}
+
+/// Returns a name for an operation, unique because its method and path are: `get_sensors_by_id`.
+fn operation_id(method: &str, path: &str) -> String {
+    path.trim_start_matches("/api/v1")
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .fold(method.to_owned(), |name, part| {
+            match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+                Some(parameter) => format!("{name}_by_{parameter}"),
+                None => format!("{name}_{part}"),
+            }
+        })
 }

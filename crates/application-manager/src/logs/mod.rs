@@ -133,6 +133,12 @@ impl Logs {
         }
     }
 
+    /// Keeps lines in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory() -> Self {
+        tests::logs().1
+    }
+
     /// Consumes `app.logs`, and removes what is older than the installation keeps history.
     pub fn run(&self, context: &Context) {
         let limits = BatchLimits {

@@ -7,7 +7,7 @@ use runtime::memory;
 
 /// Blocks in memory, with the same contract.
 #[derive(Default)]
-struct MemoryBlocks(Mutex<BTreeMap<String, Block>>);
+pub(super) struct MemoryBlocks(Mutex<BTreeMap<String, Block>>);
 
 #[async_trait]
 impl Blocks for MemoryBlocks {
@@ -42,7 +42,7 @@ fn now() -> Timestamp {
     Timestamp::from_millis(10 * BUCKET)
 }
 
-fn logs() -> (Arc<MemoryBlocks>, Logs) {
+pub(super) fn logs() -> (Arc<MemoryBlocks>, Logs) {
     let blocks = Arc::new(MemoryBlocks::default());
     (
         blocks.clone(),

@@ -3,6 +3,7 @@
 mod feed;
 mod fold;
 mod places;
+mod subject;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};

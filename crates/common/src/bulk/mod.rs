@@ -18,7 +18,8 @@ pub struct HistoryBucket {
     /// See above.
     #[serde(rename = "_id")]
     pub id: String,
-    /// Whose readings; indexed together with `from_ms`.
+    /// Whose readings, as text; indexed together with `from_ms`.
+    #[serde(with = "as_text")]
     pub sensor: SensorId,
     /// Time of the first reading, milliseconds since 1970.
     pub from_ms: i64,
@@ -35,4 +36,19 @@ pub struct HistoryPoint {
     pub time: Timestamp,
     /// Property → value.
     pub values: std::collections::BTreeMap<String, f64>,
+}
+
+/// BSON would make bytes of an id; text can be looked up by any program, and on any server by its index.
+mod as_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::SensorId;
+
+    pub(super) fn serialize<S: Serializer>(id: &SensorId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SensorId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use common::messages::registry::{Connector, Entry, EntryId};
 use common::messages::user::Role;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::{Change, must_manage};
 use crate::access::{Caller, new_secret, sha256_hex};
-use crate::api::command::{answer, answer_deleted, etag};
+use crate::api::command::{Carried, answer, answer_deleted, etag};
 use crate::api::names::{NamedRef, PlaceRef};
 use crate::api::page::{Page, Paging, by_name, page};
 use crate::api::{ApiError, Args, At, Body, Idempotency, text};
@@ -167,7 +167,7 @@ async fn list(
 
 /// Registers a connector; answers its secret, once.
 #[utoipa::path(post, path = "/api/v1/connectors", tag = "registry", request_body = NewConnector,
-    responses((status = 201, body = CreatedConnector)))]
+    responses((status = 201, body = CreatedConnector), (status = 202, body = CreatedConnector)))]
 async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -208,23 +208,26 @@ async fn put_with_secret(
     // A repeat made the first secret count, which only the first answer had.
     let credentials = credentials(app, id, fresh.then_some(secret));
     let view = app.view.read();
-    // The secret can not be shown later, so it is also answered while the change goes on.
     let connector = view.connectors.get(&id).unwrap_or(&unseen);
     let entity = CreatedConnector {
         connector: show(&view, connector),
         credentials,
     };
-    let carried = match carried {
-        crate::api::command::Carried::Pending(_) => crate::api::command::Carried::Done(None),
-        done => done,
-    };
-    Ok(answer(
-        &carried,
-        change.ids.operation,
-        status,
-        &link(id),
-        Some((entity, connector.version)),
-    ))
+    let version = connector.version;
+    Ok(match carried {
+        Carried::Done(_) => answer(
+            &carried,
+            change.ids.operation,
+            status,
+            &link(id),
+            Some((entity, version)),
+        ),
+        // The secret can not be shown later, so it comes with the promise.
+        Carried::Pending(operation) => {
+            let follow = format!("/api/v1/operations/{operation}");
+            (StatusCode::ACCEPTED, [(header::LOCATION, follow)], Json(entity)).into_response()
+        }
+    })
 }
 
 fn managed(app: &App, caller: &Caller, id: ConnectorId) -> Result<Connector, ApiError> {
@@ -247,7 +250,7 @@ async fn get(State(app): State<Arc<App>>, caller: Caller, At(id): At<ConnectorId
 
 /// Gives a connector a new secret, which is answered once; the old one ends.
 #[utoipa::path(post, path = "/api/v1/connectors/{id}/secret", tag = "registry", params(("id" = ConnectorId, Path)),
-    responses((status = 200, body = CreatedConnector)))]
+    responses((status = 200, body = CreatedConnector), (status = 202, body = CreatedConnector)))]
 async fn rotate(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -188,7 +188,12 @@ async fn list(
         .filter(|location| view.right(&caller, location.id).is_some())
         .map(|location| {
             (
-                format!("{}/{}", view.path(location.id).to_lowercase(), location.id),
+                // A space sorts before every name, so a place comes before what is in it.
+                format!(
+                    "{}/ {}",
+                    view.path(location.id).to_lowercase().replace(" / ", "/"),
+                    location.id
+                ),
                 location,
             )
         })
