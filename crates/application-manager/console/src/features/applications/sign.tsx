@@ -1,6 +1,8 @@
 import classes from './sign.module.css';
 
 const SIZE = 40;
+/** Hues that go with the platform's colours. */
+const HUES = [190, 215, 262, 158, 28, 336];
 
 /** Returns a number that stays the same for a name. */
 function hash(name: string): number {
@@ -12,7 +14,7 @@ function hash(name: string): number {
 /** A sign by which an application is found again: a wave of its own, from its name. */
 export function ApplicationSign({ name, title }: { name: string; title: string }) {
   const seed = hash(name);
-  const hue = (seed * 47) % 360;
+  const hue = HUES[seed % HUES.length] ?? 0;
   const heights = [0, 1, 2, 3, 4].map((bar) => 6 + ((seed >> bar) % 5) * 3.4 + (bar % 2) * 2);
   return (
     <svg className={classes.sign} width={SIZE} height={SIZE} viewBox="0 0 40 40" role="img" aria-label={`sign of ${title}`} style={{ '--hue': hue } as React.CSSProperties}>

@@ -59,7 +59,7 @@ export function UploadPage() {
             multiple={false}
             disabled={send.isPending}
             useFsAccessApi={false}
-            aria-label="choose the zip"
+            inputProps={{ 'aria-label': 'the zip' }}
           >
             <Stack align="center" gap={6} py="lg">
               <Dropzone.Accept>

@@ -35,6 +35,15 @@ function align(tracks: Track[]): uPlot.AlignedData {
   );
 }
 
+const HOURS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const SECONDS = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** Returns a time of the axis: seconds only where they tell something. */
+function timeOfDay(seconds: number): string {
+  const moment = new Date(seconds * 1000);
+  return (seconds % 60 === 0 ? HOURS : SECONDS).format(moment);
+}
+
 function options(labels: string[], unit: string | null | undefined, width: number, height: number): uPlot.Options {
   const ink = token('--ink-soft');
   const grid = { stroke: token('--line'), width: 1 };
@@ -46,7 +55,7 @@ function options(labels: string[], unit: string | null | undefined, width: numbe
     cursor: { y: false, points: { size: 7 } },
     scales: { x: { time: true, auto: false } },
     axes: [
-      { stroke: ink, grid: { show: false }, ticks: { show: false }, font, size: 26, space: 80 },
+      { stroke: ink, grid: { show: false }, ticks: { show: false }, font, size: 26, space: 90, values: (_, times) => times.map(timeOfDay) },
       {
         stroke: ink,
         grid,
@@ -110,14 +119,14 @@ export function Chart({ title, unit, tracks, from, to, height = 220 }: ChartProp
         <span className={classes.title}>{title}</span>
         <ul className={classes.legend}>
           {tracks.map((track, index) => {
-            const last = track.points.at(-1);
+            const [time, value] = track.points.at(-1) ?? [];
             return (
               <li key={track.key}>
                 <span className={classes.swatch} style={{ background: colour(index) }} aria-hidden />
                 {track.label}
-                {last !== undefined && (
-                  <strong title={clock(last[0])}>
-                    {figure(last[1])}
+                {time !== undefined && value !== null && value !== undefined && (
+                  <strong title={clock(time)}>
+                    {figure(value)}
                     {unitWords(unit)}
                   </strong>
                 )}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Point, Readings } from '@/api/types';
-import { group, merge } from './tracks';
+import { broken, group, merge } from './tracks';
 
 function point(second: number, value = second): Point {
   return { time: new Date(second * 1000).toISOString(), values: { temperature: value } };
@@ -34,5 +34,14 @@ describe('group', () => {
     expect(groups).toHaveLength(1);
     expect(groups[0]).toMatchObject({ title: 'Temperature', unit: 'Cel' });
     expect(groups[0]?.tracks.map((track) => track.points)).toEqual([[[1000, 1]], [[1000, 1]]]);
+  });
+});
+
+describe('broken', () => {
+  it('breaks a line where readings are missing for long', () => {
+    const second = (at: number): [number, number] => [at * 1000, at];
+    expect(broken([1, 2, 3, 30, 31].map(second))).toEqual([...[1, 2, 3].map(second), [4000, null], ...[30, 31].map(second)]);
+    expect(broken([1, 2, 9, 10].map(second))).toHaveLength(4);
+    expect(broken([])).toEqual([]);
   });
 });

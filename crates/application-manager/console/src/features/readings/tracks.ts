@@ -5,7 +5,8 @@ import { words } from '@/ui/format';
 export interface Track {
   key: string;
   label: string;
-  points: [number, number][];
+  /** Null where nothing came for long: there the line is broken. */
+  points: [number, number | null][];
 }
 
 /** The lines of one property, of every sensor that measures it. */
@@ -30,6 +31,21 @@ function title(name: string, property: Property): string {
   return property.title ?? words(name);
 }
 
+/** So many usual distances without a reading are a gap. */
+const GAP = 6;
+const SHORTEST_GAP_MS = 10_000;
+
+/** Breaks a line where readings are missing, measured by the distance that is usual in it. */
+export function broken(points: [number, number][]): [number, number | null][] {
+  const distances = points.slice(1).map(([time], index) => time - (points[index]?.[0] ?? time));
+  const usual = distances.toSorted((one, other) => one - other)[Math.floor(distances.length / 2)] ?? 0;
+  const longest = Math.max(GAP * usual, SHORTEST_GAP_MS);
+  return points.flatMap(([time, value], index): [number, number | null][] => {
+    const before = points[index - 1]?.[0];
+    return before !== undefined && time - before > longest ? [[before + usual, null], [time, value]] : [[time, value]];
+  });
+}
+
 /** Makes the lines of sensors, one group for each property and unit. */
 export function group(sensors: Readings[]): Group[] {
   const groups = new Map<string, Group>();
@@ -41,10 +57,12 @@ export function group(sensors: Readings[]): Group[] {
       made.tracks.push({
         key: sensor.id,
         label: sensor.name,
-        points: points.flatMap((point) => {
-          const value = point.values[name];
-          return value === undefined ? [] : [[Date.parse(point.time), value] as [number, number]];
-        }),
+        points: broken(
+          points.flatMap((point) => {
+            const value = point.values[name];
+            return value === undefined ? [] : [[Date.parse(point.time), value] as [number, number]];
+          }),
+        ),
       });
     }
   }

@@ -19,7 +19,7 @@ const auditOptions = listOptions(['audit'], (after) => ask(api.GET('/api/v1/audi
 const COLUMNS: Column<Audit>[] = [
   { title: 'Who', cell: (entry) => <strong>{entry.actor}</strong> },
   { title: 'What', cell: (entry) => deed(entry.action) },
-  { title: 'To', cell: (entry) => <code className="mono">{entry.subject}</code>, wideOnly: true },
+  { title: 'To', cell: (entry) => entry.subject, wideOnly: true },
   { title: 'Came of it', cell: (entry) => (entry.status < REFUSED ? <State mood="ok">Done</State> : <State mood="warn">{`Refused (${String(entry.status)})`}</State>) },
   { title: 'From', cell: (entry) => <span className="figures">{entry.address}</span>, wideOnly: true },
   { title: 'When', cell: (entry) => <Ago at={entry.at} />, end: true },
