@@ -2,9 +2,9 @@ import { Tooltip } from '@mantine/core';
 import { useNow } from './clock';
 import { distance, duration, moment } from './format';
 
-/** A moment as its distance from now; the full time on hover. */
+/** A moment that has passed, as its distance from now; the full time on hover. Clocks differ: it never lies ahead. */
 export function Ago({ at }: { at: string }) {
-  const now = useNow();
+  const now = Math.max(useNow(), Date.parse(at));
   return (
     <Tooltip label={moment(at)}>
       <time dateTime={at} className="figures nowrap">

@@ -3,9 +3,7 @@ import {
   IconCircleCheck,
   IconCircleDashed,
   IconCircleX,
-  IconClockPause,
   IconLoader2,
-  IconPlayerStop,
   type Icon,
 } from '@tabler/icons-react';
 import classes from './state.module.css';
@@ -21,17 +19,14 @@ const ICONS: Record<Mood, Icon> = {
   idle: IconCircleDashed,
 };
 
-export const StateIcons = { stopped: IconPlayerStop, paused: IconClockPause };
-
 interface StateProps {
   mood: Mood;
   children: string;
-  icon?: Icon;
 }
 
 /** A state as icon and word. */
-export function State({ mood, children, icon }: StateProps) {
-  const Shown = icon ?? ICONS[mood];
+export function State({ mood, children }: StateProps) {
+  const Shown = ICONS[mood];
   return (
     <span className={classes.state} data-mood={mood}>
       <Shown size={14} stroke={2.2} aria-hidden />
