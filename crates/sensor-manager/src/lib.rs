@@ -137,5 +137,6 @@ async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow:
             .context("readings gateway")
     });
     part.ready();
+    tracing::info!(port, "listening for applications");
     Ok(())
 }

@@ -107,6 +107,7 @@ impl Connection {
 
     async fn run(&self, line: &mut Line) -> Result<std::convert::Infallible, Ended> {
         let session = self.wait_for_session(line).await?;
+        tracing::debug!(instance = %session.instance, session = session.number, "session taken");
         let keeper = Keeper::start(self.gateway.clone(), session);
         let changes = self.gateway.changes.subscribe();
         let opening = async {
@@ -120,6 +121,7 @@ impl Connection {
                 false => None,
             };
             let stored = self.open(session, &start).await?;
+            tracing::debug!(instance = %session.instance, session = session.number, "older sessions are locked out");
             self.announce(session).await;
             Ok((slots, target, stored))
         };

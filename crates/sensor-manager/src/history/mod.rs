@@ -1,13 +1,14 @@
 //! History: the readings of the last hours, in buckets that the application manager reads for charts.
 //!
-//! A batch becomes one bucket per sensor, written by one insert. A batch that begins where none ended (after a start, or
-//! when a partition came from another process) may have been written before with other limits: what is stored from
-//! there on is deleted first.
+//! A batch becomes one bucket per sensor; all are written by one insert, then one document notes how far that goes
+//! ([`store::Progress`]). A batch that comes again after a crash begins at the same noted offsets, so its buckets have
+//! the same names and replace what was written. Nothing here searches the collection, which is large: old buckets are
+//! deleted by the hour, and which hours are left is noted as well.
 
 pub mod store;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,50 +19,53 @@ use runtime::kafka::BatchLimits;
 use runtime::{BatchHandler, Context, HandleError, Placed};
 use tokio_util::sync::CancellationToken;
 
-use store::{HistoryStore, PlacedBucket};
+use crate::delivery::Position;
+use store::HistoryStore;
 
-/// How batches are collected: buckets of a few seconds.
+/// How batches are collected. Few large buckets: what a chart costs to read grows with their number.
 pub const LIMITS: BatchLimits = BatchLimits {
     messages: 5000,
-    linger: Duration::from_secs(3),
+    linger: Duration::from_secs(10),
 };
 /// Between sweeps of what is too old.
 const SWEEP: Duration = Duration::from_secs(600);
+/// After a failure.
+const RETRY: Duration = Duration::from_secs(5);
+const HOUR_MS: i64 = 3_600_000;
 
 /// Writes history.
 #[derive(Debug)]
 pub struct History {
     store: HistoryStore,
-    /// Partition → the offset that follows the last batch.
-    next: Mutex<BTreeMap<i32, i64>>,
+    /// Partition → the offset that follows what is written, as far as this process knows.
+    next: Mutex<Position>,
 }
 
 /// Starts writing and sweeping.
 pub fn start(context: &Context) {
-    let store = HistoryStore::new(context.mongo.database());
-    context.consume_batches::<SensorData, _>(
-        std::sync::Arc::new(History {
-            store: store.clone(),
-            next: Mutex::default(),
-        }),
-        LIMITS,
-    );
+    let store = HistoryStore::new(context.mongo.database(), context.entities());
+    let history = History {
+        store: store.clone(),
+        next: Mutex::default(),
+    };
+    context.consume_batches::<SensorData, _>(Arc::new(history), LIMITS);
     let hours = context.settings.limits.history_hours;
     context.spawn("history sweep", sweep(store, hours, context.shutdown.clone()));
 }
 
 async fn sweep(store: HistoryStore, hours: u64, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let kept = i64::try_from(hours.saturating_mul(3_600_000)).unwrap_or(i64::MAX);
+    let kept = i64::try_from(hours).unwrap_or(i64::MAX / HOUR_MS);
     let mut indexed = false;
     loop {
         if !indexed {
             indexed = store.ensure().await.is_ok();
         }
-        let before = Timestamp::now().millis().saturating_sub(kept);
-        if let Err(error) = store.delete_before(before).await {
+        let this_hour = hour_of(Timestamp::now().millis());
+        let outcome = store.sweep(this_hour, this_hour.saturating_sub(kept)).await;
+        if let Err(error) = &outcome {
             tracing::debug!(%error, "old readings wait to be deleted");
         }
-        let pause = if indexed { SWEEP } else { Duration::from_secs(2) };
+        let pause = if indexed && outcome.is_ok() { SWEEP } else { RETRY };
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}
@@ -72,52 +76,67 @@ async fn sweep(store: HistoryStore, hours: u64, shutdown: CancellationToken) -> 
 #[async_trait]
 impl BatchHandler<SensorData> for History {
     async fn handle_batch(&self, batch: &[Placed<SensorData>]) -> Result<(), HandleError> {
-        let ranges = ranges(batch);
-        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let again: Vec<(i32, i64)> = ranges
-            .iter()
-            .filter(|(partition, (first, _))| next.get(partition) != Some(first))
-            .map(|(partition, (first, _))| (*partition, *first))
-            .collect();
-        self.store.delete_from(&again).await?;
-        self.store.insert(&buckets(batch)).await?;
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        next.extend(ranges.into_iter().map(|(partition, (_, last))| (partition, last + 1)));
+        let known = self.next.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let written = if continues(&known, batch) {
+            known
+        } else {
+            // After a start, or when a partition came from another process.
+            self.store.written().await?
+        };
+        let fresh: Vec<&Placed<SensorData>> = batch.iter().filter(|placed| !is_written(&written, placed)).collect();
+        self.store.write(&buckets(&fresh)).await?;
+        let mut next = self.store.note(&ends(&fresh)).await?;
+        next.extend(ends(&fresh));
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
 }
 
-/// First and last offset by partition.
-fn ranges(batch: &[Placed<SensorData>]) -> BTreeMap<i32, (i64, i64)> {
-    let mut ranges = BTreeMap::new();
-    for placed in batch {
-        let range = ranges.entry(placed.partition).or_insert((placed.offset, placed.offset));
-        range.0 = range.0.min(placed.offset);
-        range.1 = range.1.max(placed.offset);
-    }
-    ranges
+/// Returns the hour since 1970.
+fn hour_of(millis: i64) -> i64 {
+    millis.div_euclid(HOUR_MS)
 }
 
-/// Makes one bucket per sensor. Pure.
-fn buckets(batch: &[Placed<SensorData>]) -> Vec<PlacedBucket> {
-    let mut by_sensor: BTreeMap<SensorId, PlacedBucket> = BTreeMap::new();
+/// Whether every partition of the batch begins where this process ended.
+fn continues(next: &Position, batch: &[Placed<SensorData>]) -> bool {
+    let mut next = next.clone();
+    batch.iter().all(|placed| {
+        let fits = next.get(&placed.partition) == Some(&placed.offset);
+        next.insert(placed.partition, placed.offset + 1);
+        fits
+    })
+}
+
+fn is_written(written: &Position, placed: &Placed<SensorData>) -> bool {
+    written.get(&placed.partition).is_some_and(|next| placed.offset < *next)
+}
+
+/// Partition → the offset that follows.
+fn ends(batch: &[&Placed<SensorData>]) -> Position {
+    let mut ends = Position::new();
+    for placed in batch {
+        let end = ends.entry(placed.partition).or_insert(0);
+        *end = (*end).max(placed.offset + 1);
+    }
+    ends
+}
+
+/// Makes one bucket per sensor.
+fn buckets(batch: &[&Placed<SensorData>]) -> Vec<HistoryBucket> {
+    let mut by_sensor: BTreeMap<SensorId, HistoryBucket> = BTreeMap::new();
     for placed in batch {
         let SensorData::Reading(reading) = &placed.envelope.message;
         let time = reading.time.millis();
-        let placed = by_sensor.entry(reading.sensor).or_insert_with(|| PlacedBucket {
-            partition: placed.partition,
-            offset: placed.offset,
-            bucket: HistoryBucket {
-                id: format!("{}/{}/{}", reading.sensor, placed.partition, placed.offset),
-                sensor: reading.sensor,
-                from_ms: time,
-                to_ms: time,
-                readings: Vec::new(),
-            },
+        let bucket = by_sensor.entry(reading.sensor).or_insert_with(|| HistoryBucket {
+            id: format!("{}/{}/{}", reading.sensor, placed.partition, placed.offset),
+            sensor: reading.sensor,
+            from_ms: time,
+            to_ms: time,
+            readings: Vec::new(),
         });
-        placed.bucket.from_ms = placed.bucket.from_ms.min(time);
-        placed.bucket.to_ms = placed.bucket.to_ms.max(time);
-        placed.bucket.readings.push(HistoryPoint {
+        bucket.from_ms = bucket.from_ms.min(time);
+        bucket.to_ms = bucket.to_ms.max(time);
+        bucket.readings.push(HistoryPoint {
             time: reading.time,
             values: reading.values.clone(),
         });
@@ -149,14 +168,31 @@ mod tests {
     #[test]
     fn a_batch_becomes_one_bucket_per_sensor_named_by_its_first_offset() {
         let batch = [placed(1, 10, "a", 500), placed(2, 3, "b", 7), placed(1, 11, "a", 400)];
+        let batch: Vec<_> = batch.iter().collect();
         let made = buckets(&batch);
         assert_eq!(made.len(), 2);
-        let a = made.iter().find(|placed| placed.partition == 1).unwrap();
-        assert_eq!(a.bucket.id, format!("{}/1/10", SensorId::derive(&["a"])));
-        assert_eq!(
-            (a.bucket.from_ms, a.bucket.to_ms, a.bucket.readings.len()),
-            (400, 500, 2)
-        );
-        assert_eq!(ranges(&batch), BTreeMap::from([(1, (10, 11)), (2, (3, 3))]));
+        let a = made
+            .iter()
+            .find(|bucket| bucket.sensor == SensorId::derive(&["a"]))
+            .unwrap();
+        assert_eq!(a.id, format!("{}/1/10", SensorId::derive(&["a"])));
+        assert_eq!((a.from_ms, a.to_ms, a.readings.len()), (400, 500, 2));
+        assert_eq!(ends(&batch), Position::from([(1, 12), (2, 4)]));
+    }
+
+    #[test]
+    fn what_was_noted_is_not_written_again() {
+        let batch = [placed(1, 10, "a", 0), placed(1, 11, "a", 0), placed(2, 5, "a", 0)];
+        let here = Position::from([(1, 10), (2, 5)]);
+        assert!(continues(&here, &batch));
+        assert!(!continues(&Position::from([(1, 10)]), &batch));
+        assert!(!continues(&Position::from([(1, 11), (2, 5)]), &batch));
+        let written = Position::from([(1, 11)]);
+        let left: Vec<i64> = batch
+            .iter()
+            .filter(|placed| !is_written(&written, placed))
+            .map(|p| p.offset)
+            .collect();
+        assert_eq!(left, [11, 5]);
     }
 }

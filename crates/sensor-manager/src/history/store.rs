@@ -1,34 +1,45 @@
-//! Where history lies: a collection of buckets, layout in `common::bulk`.
+//! Where history lies: a collection of buckets (layout in `common::bulk`), and how far it goes.
 
 use bson::{Document, doc};
 use common::bulk::{HISTORY_COLLECTION, HistoryBucket};
 use mongodb::{Collection, Database, IndexModel};
-use runtime::StoreError;
 use runtime::mongo::unavailable;
+use runtime::{Applied, ApplyError, Change, Entities, Entity, StoreError};
+use serde::{Deserialize, Serialize};
 
-/// A bucket with where its readings lie on `sensor.data`, which is how a repeated write finds it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlacedBucket {
-    /// Partition.
-    pub partition: i32,
-    /// Offset of the first reading.
-    pub offset: i64,
-    /// The bucket.
-    pub bucket: HistoryBucket,
+use super::hour_of;
+use crate::delivery::Position;
+
+/// How far history goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Partition of `sensor.data` → the offset that follows what is written.
+    pub next: Position,
+    /// The oldest hour (since 1970) that may still have buckets.
+    pub oldest_hour: Option<i64>,
 }
 
-/// The collection.
+impl Entity for Progress {
+    const COLLECTION: &'static str = "sensor_manager_history";
+}
+
+/// The one document of [`Progress`].
+const PROGRESS: &str = "progress";
+
+/// The collection and its progress.
 #[derive(Debug, Clone)]
 pub struct HistoryStore {
     buckets: Collection<Document>,
+    progress: Entities<Progress>,
 }
 
 impl HistoryStore {
     /// Takes the collection of a database.
     #[must_use]
-    pub fn new(database: &Database) -> Self {
+    pub fn new(database: &Database, progress: Entities<Progress>) -> Self {
         Self {
             buckets: database.collection(HISTORY_COLLECTION),
+            progress,
         }
     }
 
@@ -37,11 +48,7 @@ impl HistoryStore {
     /// # Errors
     /// When the store fails.
     pub async fn ensure(&self) -> Result<(), StoreError> {
-        for keys in [
-            doc! {"sensor": 1, "from_ms": 1},
-            doc! {"to_ms": 1},
-            doc! {"partition": 1, "offset": 1},
-        ] {
+        for keys in [doc! {"sensor": 1, "from_ms": 1}, doc! {"hour": 1}] {
             self.buckets
                 .create_index(IndexModel::builder().keys(keys).build())
                 .await
@@ -50,76 +57,109 @@ impl HistoryStore {
         Ok(())
     }
 
-    /// Writes buckets; one that is there already stays.
+    /// Returns how far every partition is written.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn insert(&self, buckets: &[PlacedBucket]) -> Result<(), StoreError> {
+    pub async fn written(&self) -> Result<Position, StoreError> {
+        let progress = self.progress.get(PROGRESS).await?;
+        Ok(progress.map(|stored| stored.entity.next).unwrap_or_default())
+    }
+
+    /// Notes how far partitions are written; returns it for all.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn note(&self, ends: &Position) -> Result<Position, StoreError> {
+        let noted = self.change(|progress| progress.next.extend(ends)).await?;
+        Ok(noted.next)
+    }
+
+    async fn change(&self, change: impl Fn(&mut Progress) + Send + Sync) -> Result<Progress, StoreError> {
+        let applied = self.progress.apply(PROGRESS, None, |current: Option<&Progress>, _| {
+            let mut entity = current.cloned().unwrap_or_default();
+            change(&mut entity);
+            Ok::<_, std::convert::Infallible>(Change::Put {
+                entity,
+                records: Vec::new(),
+            })
+        });
+        match applied.await {
+            Ok(Applied::Changed(stored)) => Ok(stored.entity),
+            Ok(Applied::Deleted | Applied::Kept(_) | Applied::Duplicate(_)) => Ok(Progress::default()),
+            Err(ApplyError::Refused(never)) => match never {},
+            Err(ApplyError::Store(error)) => Err(error),
+        }
+    }
+
+    /// Writes buckets; one that is there already is replaced: its batch was written, but not noted.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn write(&self, buckets: &[HistoryBucket]) -> Result<(), StoreError> {
         if buckets.is_empty() {
             return Ok(());
         }
         let documents = buckets.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        match self.buckets.insert_many(documents).ordered(false).await {
-            Ok(_) => Ok(()),
-            Err(error) if only_duplicates(&error) => Ok(()),
-            Err(error) => Err(unavailable("write history")(error)),
+        let there = match self.buckets.insert_many(&documents).ordered(false).await {
+            Ok(_) => return Ok(()),
+            Err(error) => already_there(&error).ok_or_else(|| unavailable("write history")(error))?,
+        };
+        for document in there.into_iter().filter_map(|index| documents.get(index)) {
+            let id = document.get_str("_id").unwrap_or_default();
+            self.buckets
+                .replace_one(doc! {"_id": id}, document)
+                .await
+                .map_err(unavailable("write history again"))?;
         }
+        Ok(())
     }
 
-    /// Deletes what partitions have from an offset on.
+    /// Deletes hours before `keep_from`. One delete per hour, by equality, and each hour once.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn delete_from(&self, places: &[(i32, i64)]) -> Result<(), StoreError> {
-        if places.is_empty() {
+    pub async fn sweep(&self, this_hour: i64, keep_from: i64) -> Result<(), StoreError> {
+        let progress = self.progress.get(PROGRESS).await?;
+        let Some(oldest) = progress.and_then(|stored| stored.entity.oldest_hour) else {
+            self.change(|progress| progress.oldest_hour = Some(this_hour)).await?;
             return Ok(());
+        };
+        for hour in oldest..keep_from {
+            self.buckets
+                .delete_many(doc! {"hour": hour.to_string()})
+                .await
+                .map_err(unavailable("delete old history"))?;
+            self.change(|progress| progress.oldest_hour = Some(hour + 1)).await?;
         }
-        let any: Vec<Document> = places
-            .iter()
-            .map(|(partition, offset)| doc! {"partition": partition, "offset": {"$gte": offset}})
-            .collect();
-        self.buckets
-            .delete_many(doc! {"$or": any})
-            .await
-            .map(drop)
-            .map_err(unavailable("delete history that is written again"))
-    }
-
-    /// Deletes buckets whose last reading is older.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn delete_before(&self, millis: i64) -> Result<(), StoreError> {
-        self.buckets
-            .delete_many(doc! {"to_ms": {"$lt": millis}})
-            .await
-            .map(drop)
-            .map_err(unavailable("delete old history"))
+        Ok(())
     }
 }
 
-fn encode(placed: &PlacedBucket) -> Result<Document, StoreError> {
-    let mut document = bson::serialize_to_document(&placed.bucket).map_err(|error| StoreError::Corrupt {
+fn encode(bucket: &HistoryBucket) -> Result<Document, StoreError> {
+    let mut document = bson::serialize_to_document(bucket).map_err(|error| StoreError::Corrupt {
         collection: HISTORY_COLLECTION.to_owned(),
-        id: placed.bucket.id.clone(),
+        id: bucket.id.clone(),
         message: error.to_string(),
     })?;
-    document.insert("partition", placed.partition);
-    document.insert("offset", placed.offset);
+    // When it was measured is the sender's word and may lie anywhere; when it is written decides when it is deleted.
+    let hour = hour_of(common::Timestamp::now().millis());
+    document.insert("hour", hour.to_string());
     Ok(document)
 }
 
-/// The same batch was written before: its answer was lost.
-fn only_duplicates(error: &mongodb::error::Error) -> bool {
+/// Returns which documents of an insert exist already; `None` when it failed for another reason as well.
+fn already_there(error: &mongodb::error::Error) -> Option<Vec<usize>> {
     use mongodb::error::ErrorKind;
-    match error.kind.as_ref() {
-        ErrorKind::InsertMany(many) => {
-            many.write_concern_error.is_none()
-                && many
-                    .write_errors
-                    .as_ref()
-                    .is_some_and(|errors| errors.iter().all(|error| error.code == 11000))
-        }
-        _ => false,
-    }
+    let ErrorKind::InsertMany(many) = error.kind.as_ref() else {
+        return None;
+    };
+    let errors = many
+        .write_errors
+        .as_ref()
+        .filter(|_| many.write_concern_error.is_none())?;
+    errors
+        .iter()
+        .map(|error| (error.code == 11000).then_some(error.index))
+        .collect()
 }
