@@ -62,31 +62,40 @@ export function LatestNotifications() {
   );
 }
 
-/** Sensors that should have sent by now; nothing where all do. */
+/** Sensors that should have sent by now. */
 export function QuietSensors({ sensors }: { sensors: Sensor[] }) {
   const quiet = sensors.filter(({ signal }) => signal !== 'live');
-  if (quiet.length === 0) return null;
   return (
-    <Panel title="Sensors that are quiet" aside={<More to="/sensors" label="All sensors" />} flush>
-      <Table
-        label="sensors that are quiet"
-        rows={quiet.slice(0, LATEST)}
-        id={(sensor) => sensor.id}
-        target={(sensor) => ({ to: '/sensors/$id', params: { id: sensor.id } })}
-        columns={[
-          {
-            title: 'Sensor',
-            cell: (sensor) => (
-              <Link to="/sensors/$id" params={{ id: sensor.id }}>
-                {sensor.name}
-              </Link>
-            ),
-          },
-          { title: 'Signal', cell: (sensor) => <State mood={SIGNALS[sensor.signal].mood}>{SIGNALS[sensor.signal].word}</State> },
-          { title: 'Location', cell: (sensor) => sensor.location.path },
-          { title: 'Last reading', cell: (sensor) => (sensor.last ? <Ago at={sensor.last.time} /> : 'never'), end: true },
-        ]}
-      />
+    <Panel title="Quiet sensors" aside={<More to="/sensors" label="All sensors" />} flush>
+      {quiet.length === 0 ? (
+        <Empty title={sensors.length === 0 ? 'No sensors yet' : 'Every sensor sends as expected'} />
+      ) : (
+        <QuietTable sensors={quiet} />
+      )}
     </Panel>
+  );
+}
+
+function QuietTable({ sensors }: { sensors: Sensor[] }) {
+  return (
+    <Table
+      label="quiet sensors"
+      rows={sensors.slice(0, LATEST)}
+      id={(sensor) => sensor.id}
+      target={(sensor) => ({ to: '/sensors/$id', params: { id: sensor.id } })}
+      columns={[
+        {
+          title: 'Sensor',
+          cell: (sensor) => (
+            <Link to="/sensors/$id" params={{ id: sensor.id }}>
+              {sensor.name}
+            </Link>
+          ),
+        },
+        { title: 'Signal', cell: (sensor) => <State mood={SIGNALS[sensor.signal].mood}>{SIGNALS[sensor.signal].word}</State> },
+        { title: 'Location', cell: (sensor) => sensor.location.path },
+        { title: 'Last reading', cell: (sensor) => (sensor.last ? <Ago at={sensor.last.time} /> : 'never'), end: true },
+      ]}
+    />
   );
 }
