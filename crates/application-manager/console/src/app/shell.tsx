@@ -48,7 +48,7 @@ export function Shell() {
         <LiveSign />
       </Drawer>
       <div className={classes.stage}>
-        <header className={classes.bar}>
+        <section className={classes.bar} aria-label="tools">
           <ActionIcon className={classes.burger} variant="subtle" size="lg" aria-label="open navigation" onClick={drawer.open}>
             <IconMenu2 size={20} />
           </ActionIcon>
@@ -61,7 +61,7 @@ export function Shell() {
             <Bell />
             <Person />
           </div>
-        </header>
+        </section>
         <main id="content" className={classes.content} tabIndex={-1}>
           <Outlet />
         </main>

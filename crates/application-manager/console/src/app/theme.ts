@@ -54,6 +54,7 @@ export const theme = createTheme({
     NumberInput: { defaultProps: { size: 'sm' } },
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true } },
     Modal: { defaultProps: { radius: 'lg', centered: true, overlayProps: { backgroundOpacity: 0.45, blur: 2 } } },
+    CloseButton: { defaultProps: { 'aria-label': 'close' } },
     Menu: { defaultProps: { radius: 'md', shadow: 'md' } },
   },
 });

@@ -61,7 +61,8 @@ export function Failed({ error, retry }: { error: unknown; retry?: () => void })
   );
 }
 
-interface Query<T> {
+/** What a query has so far. */
+export interface Query<T> {
   data: T | undefined;
   error: unknown;
   refetch: () => unknown;

@@ -9,6 +9,7 @@ import { has, useMe } from '@/features/session/session';
 import { Ago } from '@/ui/moment';
 import { Empty, Outcome } from '@/ui/outcome';
 import { Columns, Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { applicationOptions, leading, versionOptions } from './data';
 import { Listing } from './listing';
@@ -18,7 +19,7 @@ import { Versions } from './versions';
 export function ApplicationPage() {
   const { name } = useParams({ strict: false }) as { name: string };
   const application = useQuery(applicationOptions(name));
-  return <Outcome of={application}>{(data) => <Shown application={data} />}</Outcome>;
+  return <PageOf of={application}>{(data) => <Shown application={data} />}</PageOf>;
 }
 
 function Shown({ application }: { application: Application }) {

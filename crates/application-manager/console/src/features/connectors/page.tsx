@@ -7,8 +7,9 @@ import type { Connector } from '@/api/types';
 import { confirm, tellProblem } from '@/ui/confirm';
 import { CopyButton } from '@/ui/copy';
 import { Ago } from '@/ui/moment';
-import { Empty, Outcome } from '@/ui/outcome';
+import { Empty } from '@/ui/outcome';
 import { Columns, Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { Table } from '@/ui/table';
 import { CredentialsPanel } from './credentials';
@@ -17,7 +18,7 @@ import { connectorOptions } from './data';
 export function ConnectorPage() {
   const { id } = useParams({ strict: false }) as { id: string };
   const connector = useQuery(connectorOptions(id));
-  return <Outcome of={connector}>{(data) => <Shown connector={data} />}</Outcome>;
+  return <PageOf of={connector}>{(data) => <Shown connector={data} />}</PageOf>;
 }
 
 function Shown({ connector }: { connector: Connector }) {

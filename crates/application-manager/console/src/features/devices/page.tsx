@@ -13,6 +13,7 @@ import { shown, words } from '@/ui/format';
 import { Ago } from '@/ui/moment';
 import { Empty, Outcome } from '@/ui/outcome';
 import { Columns, Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { CommandTable } from './commands';
 import { deviceCommandsOptions, deviceOptions } from './data';
@@ -21,7 +22,7 @@ import { GiveCommand } from './give';
 export function DevicePage() {
   const { id } = useParams({ strict: false }) as { id: string };
   const device = useQuery(deviceOptions(id));
-  return <Outcome of={device}>{(data) => <Shown device={data} />}</Outcome>;
+  return <PageOf of={device}>{(data) => <Shown device={data} />}</PageOf>;
 }
 
 function Shown({ device }: { device: Device }) {

@@ -9,8 +9,8 @@ import { Charts } from '@/features/readings/charts';
 import { confirm, tellProblem } from '@/ui/confirm';
 import { shortMoment } from '@/ui/format';
 import { Lasting } from '@/ui/moment';
-import { Outcome } from '@/ui/outcome';
 import { Columns, Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { Bound, boundSensors } from './binding';
 import { instanceOptions, isOver } from './data';
@@ -22,7 +22,7 @@ import { InstanceState } from './table';
 export function InstancePage() {
   const { id } = useParams({ strict: false }) as { id: string };
   const instance = useQuery(instanceOptions(id));
-  return <Outcome of={instance}>{(data) => <Shown instance={data} />}</Outcome>;
+  return <PageOf of={instance}>{(data) => <Shown instance={data} />}</PageOf>;
 }
 
 function Shown({ instance }: { instance: Instance }) {

@@ -3,6 +3,7 @@ import { Link, useParams } from '@tanstack/react-router';
 import { applicationOptions, versionOptions } from '@/features/applications/data';
 import { Empty, Outcome } from '@/ui/outcome';
 import { Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Panel } from '@/ui/panel';
 import { Way } from './way';
 
@@ -11,7 +12,7 @@ export function RunPage() {
   const { name } = useParams({ strict: false }) as { name: string };
   const application = useQuery(applicationOptions(name));
   return (
-    <Outcome of={application}>
+    <PageOf of={application}>
       {({ title, ready }) => (
         <Page title={`Run ${title}`} narrow up={{ to: '/applications/$name', params: { name }, label: title }}>
           {ready === null || ready === undefined ? (
@@ -25,7 +26,7 @@ export function RunPage() {
           )}
         </Page>
       )}
-    </Outcome>
+    </PageOf>
   );
 }
 

@@ -11,6 +11,7 @@ import { confirm, tellProblem } from '@/ui/confirm';
 import { count, duration, shortMoment, valueWithUnit, words } from '@/ui/format';
 import { Empty, Outcome } from '@/ui/outcome';
 import { Columns, Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { State } from '@/ui/state';
 import { Table } from '@/ui/table';
@@ -20,7 +21,7 @@ import { Preview } from './preview';
 export function SchedulePage() {
   const { id } = useParams({ strict: false }) as { id: string };
   const schedule = useQuery(scheduleOptions(id));
-  return <Outcome of={schedule}>{(data) => <Shown schedule={data} />}</Outcome>;
+  return <PageOf of={schedule}>{(data) => <Shown schedule={data} />}</PageOf>;
 }
 
 function Shown({ schedule }: { schedule: Schedule }) {

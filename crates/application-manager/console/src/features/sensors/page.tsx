@@ -13,8 +13,8 @@ import { useTopics } from '@/live/context';
 import { confirm } from '@/ui/confirm';
 import { words } from '@/ui/format';
 import { Ago } from '@/ui/moment';
-import { Outcome } from '@/ui/outcome';
 import { Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { State } from '@/ui/state';
 import { measured, sensorOptions, SIGNALS } from './data';
@@ -22,7 +22,7 @@ import { measured, sensorOptions, SIGNALS } from './data';
 export function SensorPage() {
   const { id } = useParams({ strict: false }) as { id: string };
   const sensor = useQuery({ ...sensorOptions(id), refetchInterval: 5000 });
-  return <Outcome of={sensor}>{(data) => <Shown sensor={data} />}</Outcome>;
+  return <PageOf of={sensor}>{(data) => <Shown sensor={data} />}</PageOf>;
 }
 
 function Shown({ sensor }: { sensor: Sensor }) {

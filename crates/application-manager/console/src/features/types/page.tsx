@@ -8,8 +8,8 @@ import { has, useMe } from '@/features/session/session';
 import { confirm } from '@/ui/confirm';
 import { Snippet } from '@/ui/copy';
 import { many, unit, words } from '@/ui/format';
-import { Outcome } from '@/ui/outcome';
 import { Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { Table } from '@/ui/table';
 import { range, typeOptions } from './data';
@@ -17,7 +17,7 @@ import { range, typeOptions } from './data';
 export function TypePage() {
   const { name } = useParams({ strict: false }) as { name: string };
   const type = useQuery(typeOptions(name));
-  return <Outcome of={type}>{(data) => <Shown type={data} />}</Outcome>;
+  return <PageOf of={type}>{(data) => <Shown type={data} />}</PageOf>;
 }
 
 const ARGUMENT_WORDS: Record<Parameter['type'], string> = {

@@ -10,8 +10,8 @@ import { useMe } from '@/features/session/session';
 import { confirm, tellDone } from '@/ui/confirm';
 import { CopyLine } from '@/ui/copy';
 import { moment } from '@/ui/format';
-import { Outcome } from '@/ui/outcome';
 import { Page } from '@/ui/page';
+import { PageOf } from '@/ui/page-of';
 import { Panel } from '@/ui/panel';
 import { ProblemNote } from '@/ui/problem';
 import { State } from '@/ui/state';
@@ -22,7 +22,7 @@ import { RoleFields } from './roles';
 export function UserPage() {
   const { name } = useParams({ strict: false }) as { name: string };
   const user = useQuery(userOptions(name));
-  return <Outcome of={user}>{(data) => <Shown user={data} />}</Outcome>;
+  return <PageOf of={user}>{(data) => <Shown user={data} />}</PageOf>;
 }
 
 function Shown({ user }: { user: User }) {
