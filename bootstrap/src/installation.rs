@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Exit, Failure};
 use crate::firewall::Firewall;
+use crate::first_admin::{self, OneTime};
 use crate::layout::Layout;
 use crate::mongodb::{self, Server};
 use crate::network::{self, Names, Subnet};
@@ -154,9 +155,23 @@ impl Installation {
         Ok(Summary {
             changed,
             address: self.address(),
-            first_password: secrets::first_password(&self.layout),
+            first_password: self.first_password().await?,
             took: began.elapsed(),
         })
+    }
+
+    /// The first admin's one-time password; forgotten once it has been used.
+    async fn first_password(&self) -> Result<Option<String>> {
+        let Some(password) = secrets::first_password(&self.layout) else {
+            return Ok(None);
+        };
+        if self.options.scope == Scope::All
+            && first_admin::ask(self.config.console.port, &password).await == OneTime::Used
+        {
+            secrets::forget_first_password(&self.layout)?;
+            return Ok(None);
+        }
+        Ok(Some(password))
     }
 
     /// Installs what the machine needs.

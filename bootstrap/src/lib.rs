@@ -23,6 +23,7 @@ pub mod failure;
 mod ferretdb;
 mod files;
 mod firewall;
+mod first_admin;
 mod image;
 mod installation;
 mod kafka;

@@ -37,6 +37,12 @@ pub(crate) fn first_password(layout: &Layout) -> Option<String> {
     Some(text.trim().to_owned()).filter(|password| !password.is_empty())
 }
 
+/// Removes it.
+pub(crate) fn forget_first_password(layout: &Layout) -> Result<()> {
+    let path = layout.secrets().join(FIRST_PASSWORD);
+    std::fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))
+}
+
 fn file_name(name: SecretName) -> &'static str {
     match name {
         SecretName::SmtpPassword => "smtp.password",
