@@ -1,6 +1,6 @@
 import { Button, Skeleton } from '@mantine/core';
 import { IconPlugConnectedX, type Icon } from '@tabler/icons-react';
-import type { ReactNode } from 'react';
+import { useState, type ReactNode } from 'react';
 import { problemOf } from '@/api/problem';
 import classes from './outcome.module.css';
 
@@ -65,12 +65,26 @@ export function Failed({ error, retry }: { error: unknown; retry?: () => void })
 export interface Query<T> {
   data: T | undefined;
   error: unknown;
+  failureCount: number;
+  failureReason: unknown;
   refetch: () => unknown;
+}
+
+/** One failure may be a blip. */
+const BLIPS = 1;
+
+/** Returns why a query has no data, steadily: while it is tried again, the reason stays in sight. */
+export function useFailure({ error, failureCount, failureReason }: Query<unknown>): unknown {
+  const current = error ?? (failureCount > BLIPS ? failureReason : undefined);
+  const [last, setLast] = useState<unknown>(current);
+  if (current !== undefined && current !== last) setLast(current);
+  return current ?? last;
 }
 
 /** Shows what a query has: loading, error, or the data. */
 export function Outcome<T>({ of, lines, children }: { of: Query<T>; lines?: number; children: (data: T) => ReactNode }) {
+  const failure = useFailure(of);
   if (of.data !== undefined) return children(of.data);
-  if (of.error !== null && of.error !== undefined) return <Failed error={of.error} retry={() => void of.refetch()} />;
+  if (failure !== undefined) return <Failed error={failure} retry={() => void of.refetch()} />;
   return <Loading lines={lines} />;
 }

@@ -1,14 +1,14 @@
 import type { ReactNode } from 'react';
 import { problemOf } from '@/api/problem';
-import { Failed, Loading, type Query } from './outcome';
+import { Failed, Loading, useFailure, type Query } from './outcome';
 import { Page } from './page';
 import { Panel } from './panel';
 
 /** A page about one thing, which first is to be read. */
 export function PageOf<T>({ of, children }: { of: Query<T>; children: (data: T) => ReactNode }) {
+  const error = useFailure(of);
   if (of.data !== undefined) return children(of.data);
-  const { error } = of;
-  const failed = error !== null && error !== undefined;
+  const failed = error !== undefined;
   const title = !failed ? 'Loading…' : problemOf(error).status === 404 ? 'Not found' : 'Not readable';
   return (
     <Page title={title}>
