@@ -3,7 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const SERVICES: [&str; 6] = ["application-manager", "scheduler", "deployer", "sensor-manager", "action-manager", "monitor"];
+const SERVICES: [&str; 6] = [
+    "application-manager",
+    "scheduler",
+    "deployer",
+    "sensor-manager",
+    "action-manager",
+    "monitor",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -33,13 +40,16 @@ fn sources() -> Vec<(String, String)> {
 
 /// Whether the code (not a comment) names a crate's path.
 fn uses(text: &str, name: &str) -> bool {
-    text.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).any(|line| {
-        line.match_indices(name).any(|(at, _)| {
-            let before = line[..at].chars().next_back();
-            let after = &line[at + name.len()..];
-            !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"') && after.starts_with("::")
+    text.lines()
+        .map(str::trim_start)
+        .filter(|line| !line.starts_with("//"))
+        .any(|line| {
+            line.match_indices(name).any(|(at, _)| {
+                let before = line[..at].chars().next_back();
+                let after = &line[at + name.len()..];
+                !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '"') && after.starts_with("::")
+            })
         })
-    })
 }
 
 #[test]
@@ -48,7 +58,10 @@ fn no_service_depends_on_another() {
         let manifest = fs::read_to_string(root().join("crates").join(service).join("Cargo.toml")).unwrap();
         for other in SERVICES.iter().filter(|other| **other != service) {
             let depends = manifest.lines().any(|line| line.trim_start().starts_with(other));
-            assert!(!depends, "crates/{service} depends on {other}: services talk only through Kafka");
+            assert!(
+                !depends,
+                "crates/{service} depends on {other}: services talk only through Kafka"
+            );
         }
     }
 }
@@ -58,9 +71,18 @@ fn foreign_systems_are_touched_in_one_place_each() {
     let is_store = |path: &str| path.split('/').any(|part| part == "store" || part == "store.rs");
     for (path, text) in sources() {
         let at = |allowed: &str| path.starts_with(allowed);
-        assert!(!uses(&text, "rdkafka") || at("crates/runtime/src/kafka/"), "{path} uses rdkafka; only runtime/src/kafka may");
-        assert!(!uses(&text, "bollard") || at("crates/deployer/src/docker"), "{path} uses bollard; only deployer/src/docker may");
-        assert!(!uses(&text, "russh") || at("crates/hosts/src/ssh"), "{path} uses russh; only hosts/src/ssh may");
+        assert!(
+            !uses(&text, "rdkafka") || at("crates/runtime/src/kafka/"),
+            "{path} uses rdkafka; only runtime/src/kafka may"
+        );
+        assert!(
+            !uses(&text, "bollard") || at("crates/deployer/src/docker"),
+            "{path} uses bollard; only deployer/src/docker may"
+        );
+        assert!(
+            !uses(&text, "russh") || at("crates/hosts/src/ssh"),
+            "{path} uses russh; only hosts/src/ssh may"
+        );
         assert!(
             !uses(&text, "mongodb") || at("crates/runtime/src/mongo/") || is_store(&path),
             "{path} uses mongodb; only runtime/src/mongo and files named store may"
@@ -71,11 +93,22 @@ fn foreign_systems_are_touched_in_one_place_each() {
 #[test]
 fn collections_bear_the_name_of_their_only_owner() {
     for (path, text) in sources() {
-        let Some(service) = SERVICES.iter().find(|service| path.starts_with(&format!("crates/{service}/src/"))) else { continue };
+        let Some(service) = SERVICES
+            .iter()
+            .find(|service| path.starts_with(&format!("crates/{service}/src/")))
+        else {
+            continue;
+        };
         let prefix = service.replace('-', "_");
-        for line in text.lines().filter(|line| line.contains("const COLLECTION: &'static str")) {
+        for line in text
+            .lines()
+            .filter(|line| line.contains("const COLLECTION: &'static str"))
+        {
             let name = line.split('"').nth(1).unwrap_or_default();
-            assert!(name.starts_with(&prefix), "{path}: collection `{name}` does not begin with `{prefix}`");
+            assert!(
+                name.starts_with(&prefix),
+                "{path}: collection `{name}` does not begin with `{prefix}`"
+            );
         }
     }
 }

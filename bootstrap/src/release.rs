@@ -33,6 +33,16 @@ pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Resu
             build.args(["--workspace", "--bins"]);
         }
     }
+    // What cargo tells a process it runs would make build scripts that watch it (ring's) run again, and all that follows.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            build.env_remove(name);
+        }
+    }
     build.current_dir(layout.workspace());
     logged(build, log).await.context("could not build the services")
 }

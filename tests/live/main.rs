@@ -8,7 +8,10 @@ use platform_tests::scenarios::{SCENARIOS, Scenario};
 use platform_tests::stack::Stack;
 
 fn main() -> ExitCode {
-    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let arguments = Arguments {
+        test_threads: Some(1),
+        ..Arguments::from_args()
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => Arc::new(runtime),
         Err(error) => return fail(&format!("no runtime: {error}")),
@@ -22,7 +25,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("the test installation did not come up: {error:#}")),
     };
     let conclusion = libtest_mimic::run(&arguments, trials(&runtime, Some(&stack)));
-    if conclusion.has_failed() && std::env::var_os("KEEP_STACK").is_some() {
+    if std::env::var_os("KEEP_STACK").is_some() {
         eprintln!("the installation is kept at {}", stack.settings().data_dir.display());
         return conclusion.exit_code();
     }
@@ -33,7 +36,13 @@ fn main() -> ExitCode {
 }
 
 fn selected(arguments: &Arguments, name: &str) -> bool {
-    let matches = |filter: &String| if arguments.exact { filter == name } else { name.contains(filter.as_str()) };
+    let matches = |filter: &String| {
+        if arguments.exact {
+            filter == name
+        } else {
+            name.contains(filter.as_str())
+        }
+    };
     arguments.filter.as_ref().is_none_or(matches) && !arguments.skip.iter().any(matches)
 }
 
@@ -43,7 +52,9 @@ fn trials(runtime: &Arc<tokio::runtime::Runtime>, stack: Option<&Arc<Stack>>) ->
         Trial::test(scenario.name, move || {
             let stack = stack.ok_or_else(|| Failed::from("no installation"))?;
             let began = std::time::Instant::now();
-            let outcome = runtime.block_on((scenario.run)(stack)).map_err(|error| Failed::from(format!("{error:#}")));
+            let outcome = runtime
+                .block_on((scenario.run)(stack))
+                .map_err(|error| Failed::from(format!("{error:#}")));
             println!("    {} took {:.1} s", scenario.name, began.elapsed().as_secs_f64());
             outcome
         })

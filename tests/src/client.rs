@@ -32,8 +32,15 @@ impl Client {
     /// # Errors
     /// When the HTTP client can not be made.
     pub fn anonymous(base: &str) -> Result<Self> {
-        let http = reqwest::Client::builder().cookie_store(true).timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { http, base: base.to_owned(), user: "nobody".to_owned() })
+        let http = reqwest::Client::builder()
+            .cookie_store(true)
+            .timeout(Duration::from_secs(60))
+            .build()?;
+        Ok(Self {
+            http,
+            base: base.to_owned(),
+            user: "nobody".to_owned(),
+        })
     }
 
     /// Signs in.
@@ -41,8 +48,13 @@ impl Client {
     /// # Errors
     /// When the pair is refused.
     pub async fn sign_in(base: &str, name: &str, password: &str) -> Result<Self> {
-        let client = Self { user: name.to_owned(), ..Self::anonymous(base)? };
-        client.post("/api/v1/session", &json!({ "name": name, "password": password })).await?;
+        let client = Self {
+            user: name.to_owned(),
+            ..Self::anonymous(base)?
+        };
+        client
+            .post("/api/v1/session", &json!({ "name": name, "password": password }))
+            .await?;
         Ok(client)
     }
 
@@ -52,7 +64,12 @@ impl Client {
     /// When either is refused.
     pub async fn sign_in_first(base: &str, name: &str, first: &str, password: &str) -> Result<Self> {
         let client = Self::sign_in(base, name, first).await?;
-        client.post("/api/v1/session/password", &json!({ "current": first, "new": password })).await?;
+        client
+            .post(
+                "/api/v1/session/password",
+                &json!({ "current": first, "new": password }),
+            )
+            .await?;
         Self::sign_in(base, name, password).await
     }
 
@@ -61,12 +78,15 @@ impl Client {
     /// # Errors
     /// When either is refused.
     pub async fn user(&self, name: &str, roles: &[&str], email: Option<&str>) -> Result<Self> {
+        let name = &format!("{name}-{}", mark());
         let mut body = json!({ "name": name, "title": name, "roles": roles });
         if let Some(email) = email {
             body["email"] = json!(email);
         }
         let made = self.post("/api/v1/users", &body).await?;
-        let first = made["password"].as_str().with_context(|| format!("no one-time password in {made}"))?;
+        let first = made["one_time_password"]
+            .as_str()
+            .with_context(|| format!("no one-time password in {made}"))?;
         Self::sign_in_first(&self.base, name, first, &format!("a long password of {name}")).await
     }
 
@@ -82,7 +102,10 @@ impl Client {
         let response = request.send().await?;
         let status = response.status();
         let text = response.text().await?;
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+        Ok(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        })
     }
 
     /// Gets an object.
@@ -132,7 +155,12 @@ impl Client {
 
     async fn expect_success(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let answer = self.send(method.clone(), path, body).await?;
-        ensure!(answer.status.is_success(), "{method} {path}: {} {}", answer.status, answer.body);
+        ensure!(
+            answer.status.is_success(),
+            "{method} {path}: {} {}",
+            answer.status,
+            answer.body
+        );
         Ok(answer.body)
     }
 
@@ -144,16 +172,23 @@ impl Client {
         let answer = self.upload_only(zip).await?;
         ensure!(answer.status.is_success(), "upload: {} {}", answer.status, answer.body);
         let (name, number) = upload_names(&answer.body)?;
-        until(&format!("{name} {number} is ready"), Duration::from_secs(240), || async {
-            let application = self.get(&format!("/api/v1/applications/{name}")).await?;
-            let versions = application["versions"].as_array().context("versions")?;
-            let version = versions.iter().find(|version| version["number"] == number.as_str()).context("the version is listed")?;
-            match version["state"].as_str() {
-                Some("ready") => Ok(Some(application)),
-                Some("failed") => bail!("the build failed: {version}"),
-                _ => Ok(None),
-            }
-        })
+        until(
+            &format!("{name} {number} is ready"),
+            Duration::from_secs(240),
+            || async {
+                let application = self.get(&format!("/api/v1/applications/{name}")).await?;
+                let versions = application["versions"].as_array().context("versions")?;
+                let version = versions
+                    .iter()
+                    .find(|version| version["number"] == number.as_str())
+                    .context("the version is listed")?;
+                match version["state"].as_str() {
+                    Some("ready") => Ok(Some(application)),
+                    Some("failed") => bail!("the build failed: {version}"),
+                    _ => Ok(None),
+                }
+            },
+        )
         .await
     }
 
@@ -162,12 +197,22 @@ impl Client {
     /// # Errors
     /// When there is no answer.
     pub async fn upload_only(&self, zip: Vec<u8>) -> Result<Answer> {
-        let part = reqwest::multipart::Part::bytes(zip).file_name("bundle.zip").mime_str("application/zip")?;
+        let part = reqwest::multipart::Part::bytes(zip)
+            .file_name("bundle.zip")
+            .mime_str("application/zip")?;
         let form = reqwest::multipart::Form::new().part("bundle", part);
-        let response = self.http.post(format!("{}/api/v1/applications", self.base)).multipart(form).send().await?;
+        let response = self
+            .http
+            .post(format!("{}/api/v1/applications?listed=everyone", self.base))
+            .multipart(form)
+            .send()
+            .await?;
         let status = response.status();
         let text = response.text().await?;
-        Ok(Answer { status, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
+        Ok(Answer {
+            status,
+            body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        })
     }
 
     /// Gets a page of an application or any other absolute address.
@@ -180,7 +225,18 @@ impl Client {
     }
 }
 
+/// Tells the names of one run from those of another on a kept installation.
+#[must_use]
+pub fn mark() -> String {
+    std::process::id().to_string()
+}
+
 fn upload_names(body: &Value) -> Result<(String, String)> {
-    let text = |field: &str| body[field].as_str().map(ToOwned::to_owned).with_context(|| format!("no `{field}` in {body}"));
-    Ok((text("application")?, text("version")?))
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map(ToOwned::to_owned)
+            .with_context(|| format!("no application and version in {body}"))
+    };
+    Ok((text(&body["application"]["name"])?, text(&body["version"])?))
 }

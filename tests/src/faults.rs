@@ -18,7 +18,9 @@ pub fn kill(pid: u32) -> Result<()> {
 /// When there is no such process.
 pub fn signal(pid: u32, name: &str) -> Result<()> {
     ensure!(pid > 1, "refusing to signal process {pid}");
-    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status()?;
+    let status = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status()?;
     ensure!(status.success(), "could not send {name} to process {pid}");
     Ok(())
 }
@@ -31,7 +33,11 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     while next < found.len() {
         let path = format!("/proc/{0}/task/{0}/children", found[next]);
         let children = std::fs::read_to_string(path).unwrap_or_default();
-        found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        found.extend(
+            children
+                .split_whitespace()
+                .filter_map(|child| child.parse::<u32>().ok()),
+        );
         next += 1;
     }
     found

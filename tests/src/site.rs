@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use simulator::config::{Config, ConnectorConfig, DeviceConfig, GeneratorConfig, Protocol, Secret, SensorConfig, Servers};
+use simulator::config::{
+    Config, ConnectorConfig, DeviceConfig, GeneratorConfig, Protocol, Secret, SensorConfig, Servers,
+};
 
 use crate::client::Client;
 use crate::stack::Stack;
@@ -70,27 +72,52 @@ impl Site {
     /// When the platform refuses.
     pub async fn register(stack: &Stack, plan: &Plan, folder: &Path) -> Result<Self> {
         let admin = stack.admin();
-        types(admin).await?;
+        let plan = &Plan {
+            name: format!("{} {}", plan.name, crate::client::mark()),
+            ..plan.clone()
+        };
         let location = id(&admin
             .post(
                 "/api/v1/locations",
                 &json!({ "name": plan.name, "kind": "room", "grants": [{ "right": "use" }] }),
             )
             .await?)?;
-        let made = admin.post("/api/v1/connectors", &json!({ "name": format!("{} gateway", plan.name), "location": location })).await?;
-        let connector = (id(&made)?, made["secret"].as_str().context("a secret")?.to_owned());
+        let made = admin
+            .post(
+                "/api/v1/connectors",
+                &json!({ "name": format!("{} gateway", plan.name), "location": location }),
+            )
+            .await?;
+        let connector = (
+            id(&made)?,
+            made["credentials"]["secret"].as_str().context("a secret")?.to_owned(),
+        );
         let thing = |name: String, kind: &str| json!({ "name": name, "type": kind, "location": location, "connector": connector.0 });
         let mut sensors = Vec::new();
         for number in 1..=plan.sensors {
-            sensors.push(id(&admin.post("/api/v1/sensors", &thing(format!("{} thermometer {number}", plan.name), "temperature")).await?)?);
+            sensors.push(id(&admin
+                .post(
+                    "/api/v1/sensors",
+                    &thing(format!("{} thermometer {number}", plan.name), "temperature"),
+                )
+                .await?)?);
         }
         let mut fans = Vec::new();
         for number in 1..=plan.fans {
-            fans.push(id(&admin.post("/api/v1/devices", &thing(format!("{} fan {number}", plan.name), "fan")).await?)?);
+            fans.push(id(&admin
+                .post("/api/v1/devices", &thing(format!("{} fan {number}", plan.name), "fan"))
+                .await?)?);
         }
         let config = simulation(stack, plan, &connector, &sensors, &fans)?;
         let journal = folder.join(format!("{}.journal", plan.name.replace(' ', "-")));
-        Ok(Self { location, sensors, fans, connector, config, journal })
+        Ok(Self {
+            location,
+            sensors,
+            fans,
+            connector,
+            config,
+            journal,
+        })
     }
 
     /// Adds a fan that its connector carries but that is registered elsewhere.
@@ -140,7 +167,9 @@ impl Site {
         let schedule = id(&schedule)?;
         crate::wait::until("the occurrence is an instance", Duration::from_secs(20), || async {
             let instances = user.list("/api/v1/instances").await?;
-            Ok(instances.into_iter().find(|instance| instance["schedule"]["id"] == schedule.as_str() || instance["schedule"] == schedule.as_str()))
+            Ok(instances
+                .into_iter()
+                .find(|instance| instance["schedule"] == schedule.as_str()))
         })
         .await
     }
@@ -151,12 +180,26 @@ impl Site {
 /// # Errors
 /// When there is none.
 pub fn id(entity: &Value) -> Result<String> {
-    entity["id"].as_str().map(ToOwned::to_owned).with_context(|| format!("no id in {entity}"))
+    entity["id"]
+        .as_str()
+        .map(ToOwned::to_owned)
+        .with_context(|| format!("no id in {entity}"))
 }
 
-fn simulation(stack: &Stack, plan: &Plan, connector: &(String, String), sensors: &[String], fans: &[String]) -> Result<Config> {
+fn simulation(
+    stack: &Stack,
+    plan: &Plan,
+    connector: &(String, String),
+    sensors: &[String],
+    fans: &[String],
+) -> Result<Config> {
     let ports = &stack.settings().ports;
-    let walk = GeneratorConfig::RandomWalk { start: 22.0, step: 0.4, minimum: 15.0, maximum: 32.0 };
+    let walk = GeneratorConfig::RandomWalk {
+        start: 22.0,
+        step: 0.4,
+        minimum: 15.0,
+        maximum: 32.0,
+    };
     let sensors = sensors
         .iter()
         .map(|sensor| {
@@ -198,21 +241,53 @@ fn simulation(stack: &Stack, plan: &Plan, connector: &(String, String), sensors:
     })
 }
 
-/// Zips the folder of a sample application as a developer would.
+/// Zips the folder of a sample application as a developer would who calls it by another name.
 ///
 /// # Errors
 /// When a file can not be read.
-pub fn bundle(example: &str) -> Result<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?.join("sdk/examples").join(example);
+pub fn bundle(example: &str, name: &str) -> Result<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace")?
+        .join("sdk/examples")
+        .join(example);
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("no example at {}", folder.display()))? {
         let path = entry?.path();
         if path.is_file() {
-            let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
-            files.push((name, std::fs::read_to_string(&path)?));
+            let file = path.file_name().context("a name")?.to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path)?;
+            let own = format!("\"name\": \"{example}\"");
+            let text = if file == "app.json" {
+                text.replacen(&own, &format!("\"name\": \"{name}\""), 1)
+            } else {
+                text
+            };
+            files.push((file, text));
         }
     }
-    zip_of(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
+    zip_of(
+        &files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// Uploads `room-comfort` for scenarios that only need it; returns its name.
+///
+/// # Errors
+/// When it can not be built.
+pub async fn room_comfort(stack: &Stack) -> Result<String> {
+    let name = format!("room-comfort-{}", crate::client::mark());
+    let known = stack
+        .admin()
+        .send(reqwest::Method::GET, &format!("/api/v1/applications/{name}"), None)
+        .await?;
+    if !known.status.is_success() {
+        stack.admin().upload(bundle("room-comfort", &name)?).await?;
+    }
+    Ok(name)
 }
 
 /// Zips files.

@@ -16,7 +16,7 @@ const DATA_DIR: &str = "/var/tmp/iot-platform-tests";
 /// Password that the first admin chooses.
 const ADMIN_PASSWORD: &str = "correct horse battery staple";
 
-/// A running installation.
+/// A running installation. With `KEEP_STACK` in the environment it is kept at the end and used again, for quick work on a scenario.
 pub struct Stack {
     installation: Installation,
     reporter: Box<dyn Reporter>,
@@ -26,27 +26,33 @@ pub struct Stack {
 
 impl std::fmt::Debug for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stack").field("name", &self.settings.name).finish_non_exhaustive()
+        f.debug_struct("Stack")
+            .field("name", &self.settings.name)
+            .finish_non_exhaustive()
     }
 }
 
-/// Returns the configuration of the test installation: every port moved by 20,000 out of the way of a real one.
+/// Returns the configuration of the test installation: ports of its own, below the range from which the kernel takes ports for clients.
 #[must_use]
 pub fn config() -> Config {
-    let mut config = Config { name: "iot-test".to_owned(), data_dir: PathBuf::from(DATA_DIR), ..Config::default() };
-    config.console.port = 20_080;
-    config.console.applications_port = 28_081;
-    config.ports.mqtt = 21_883;
-    config.ports.ingestion = 28_082;
-    config.ports.kafka = 29_092;
-    config.ports.kafka_controller = 29_093;
-    config.ports.mongodb = 27_117;
-    config.ports.registry = 25_000;
-    config.ports.readings = 27_601;
-    config.ports.actions = 27_602;
-    config.ports.agent_readings = 27_611;
-    config.ports.agent_actions = 27_612;
-    config.ports.admin = 27_700;
+    let mut config = Config {
+        name: "iot-test".to_owned(),
+        data_dir: PathBuf::from(DATA_DIR),
+        ..Config::default()
+    };
+    config.console.port = 12_380;
+    config.console.applications_port = 12_381;
+    config.ports.mqtt = 12_383;
+    config.ports.ingestion = 12_382;
+    config.ports.kafka = 12_392;
+    config.ports.kafka_controller = 12_393;
+    config.ports.mongodb = 12_317;
+    config.ports.registry = 12_350;
+    config.ports.readings = 12_361;
+    config.ports.actions = 12_362;
+    config.ports.agent_readings = 12_371;
+    config.ports.agent_actions = 12_372;
+    config.ports.admin = 12_300;
     config.limits.webhook_private_addresses = true;
     config
 }
@@ -54,7 +60,12 @@ pub fn config() -> Config {
 /// Returns the test installation, up or not.
 #[must_use]
 pub fn installation(profile: Profile, console: bool) -> Installation {
-    let options = Options { profile, console, invocation: "cargo test --workspace".to_owned(), ..Options::default() };
+    let options = Options {
+        profile,
+        console,
+        invocation: "cargo test --workspace".to_owned(),
+        ..Options::default()
+    };
     Installation::new(config(), options)
 }
 
@@ -66,16 +77,33 @@ impl Stack {
     pub async fn up(profile: Profile, console: bool) -> Result<Self> {
         let installation = installation(profile, console);
         let reporter = reporter();
-        if installation.layout().settings().exists() || PathBuf::from(DATA_DIR).exists() {
+        let reuse = std::env::var_os("KEEP_STACK").is_some() && installation.layout().settings().exists();
+        if !reuse && (installation.layout().settings().exists() || PathBuf::from(DATA_DIR).exists()) {
             installation.down(reporter.as_ref()).await?;
             installation.delete_data(reporter.as_ref()).await?;
         }
-        installation.up(reporter.as_ref()).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        installation
+            .up(reporter.as_ref())
+            .await
+            .map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let settings = installation.settings()?;
         let base = format!("http://127.0.0.1:{}", settings.ports.console);
-        let first = settings.secret("first-admin.password")?;
-        let admin = Client::sign_in_first(&base, "admin", &first, ADMIN_PASSWORD).await.context("the first admin could not sign in")?;
-        Ok(Self { installation, reporter, settings, admin })
+        let admin = match Client::sign_in(&base, "admin", ADMIN_PASSWORD).await {
+            Ok(admin) if reuse => admin,
+            _ => {
+                let first = settings.secret("first-admin.password")?;
+                Client::sign_in_first(&base, "admin", &first, ADMIN_PASSWORD)
+                    .await
+                    .context("the first admin could not sign in")?
+            }
+        };
+        crate::site::types(&admin).await?;
+        Ok(Self {
+            installation,
+            reporter,
+            settings,
+            admin,
+        })
     }
 
     /// Removes it.
@@ -123,8 +151,13 @@ impl Stack {
     /// When it does not run.
     pub async fn pid(&self, program: &str) -> Result<u32> {
         let status = self.installation.status().await?;
-        let row = status.rows.iter().find(|row| row.name == program).with_context(|| format!("no program {program}"))?;
-        row.pid.with_context(|| format!("{program} does not run: {}", row.state))
+        let row = status
+            .rows
+            .iter()
+            .find(|row| row.name == program)
+            .with_context(|| format!("no program {program}"))?;
+        row.pid
+            .with_context(|| format!("{program} does not run: {}", row.state))
     }
 
     /// Waits until a program answers as ready under another process id than `old`.
@@ -135,7 +168,10 @@ impl Stack {
         let began = std::time::Instant::now();
         crate::wait::until(&format!("{program} is back"), deadline, || async {
             let status = self.installation.status().await?;
-            let back = status.rows.iter().any(|row| row.name == program && row.ready && row.pid.is_some_and(|pid| pid != old));
+            let back = status
+                .rows
+                .iter()
+                .any(|row| row.name == program && row.ready && row.pid.is_some_and(|pid| pid != old));
             Ok(back.then_some(()))
         })
         .await?;
@@ -149,7 +185,12 @@ impl Stack {
     pub async fn healthy(&self, deadline: Duration) -> Result<()> {
         crate::wait::until("everything is ready", deadline, || async {
             let status = self.installation.status().await?;
-            let waiting: Vec<&str> = status.rows.iter().filter(|row| !row.ready).map(|row| row.name.as_str()).collect();
+            let waiting: Vec<&str> = status
+                .rows
+                .iter()
+                .filter(|row| !row.ready)
+                .map(|row| row.name.as_str())
+                .collect();
             anyhow::ensure!(waiting.is_empty(), "not ready: {}", waiting.join(", "));
             Ok(Some(()))
         })

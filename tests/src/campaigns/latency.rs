@@ -47,12 +47,20 @@ pub(super) async fn run(stack: &Stack, rounds: u32) -> Result<String> {
     let mut text = format!(
         "{READINGS} readings at 500/s over MQTT QoS 1: from the moment a reading is made until the handler of a Python application in its container has it (`sensor → application`), beside `produce → consume` of 500 messages/s with acks=all by the same client library on the same broker, in the same run.\n\n| round | sensor → application p50 ms | p99 ms | produce → consume p50 ms | p99 ms | ratio p50 | ratio p99 |\n|---|---|---|---|---|---|---|\n"
     );
-    let developer = stack.admin().user("latency-user", &["developer", "end_user"], None).await?;
+    let developer = stack
+        .admin()
+        .user("latency-user", &["developer", "end_user"], None)
+        .await?;
     developer.upload(probe()?).await?;
     for round in 1..=rounds {
         let peer = kafka(stack).await?;
         let ours = application(stack, &developer, round).await?;
-        let figures = [quantile(&ours, 0.5), quantile(&ours, 0.99), quantile(&peer, 0.5), quantile(&peer, 0.99)];
+        let figures = [
+            quantile(&ours, 0.5),
+            quantile(&ours, 0.99),
+            quantile(&peer, 0.5),
+            quantile(&peer, 0.99),
+        ];
         writeln!(
             text,
             "| {round} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
@@ -97,7 +105,8 @@ async fn application(stack: &Stack, user: &crate::client::Client, round: u32) ->
     })
     .await?;
     simulation.stop(Duration::from_secs(10)).await?;
-    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({})).await?;
+    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({}))
+        .await?;
     samples(&state)
 }
 
@@ -126,7 +135,10 @@ async fn kafka(stack: &Stack) -> Result<Vec<f64>> {
             let sent = u64::try_from(began.elapsed().as_micros())?;
             let bus = bus.clone();
             deliveries.spawn(async move {
-                let event = OperationEvent::Done { id: OperationId::new(), version: Some(sent) };
+                let event = OperationEvent::Done {
+                    id: OperationId::new(),
+                    version: Some(sent),
+                };
                 bus.publish_first(MessageId::new(), event).await
             });
         }
@@ -139,7 +151,9 @@ async fn kafka(stack: &Stack) -> Result<Vec<f64>> {
     while (samples.len() as u64) < READINGS / 2 {
         if let TailItem::Message(placed) = tail.next().await?
             && placed.envelope.source == "tests"
-            && let OperationEvent::Done { version: Some(sent), .. } = placed.envelope.message
+            && let OperationEvent::Done {
+                version: Some(sent), ..
+            } = placed.envelope.message
         {
             let now = u64::try_from(began.elapsed().as_micros())?;
             #[expect(clippy::cast_precision_loss, reason = "microseconds of a short run")]

@@ -29,7 +29,9 @@ pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
         machine(),
         outcome?
     );
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(format!("{name}.md"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("results")
+        .join(format!("{name}.md"));
     std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
     Ok(path)
 }
@@ -46,14 +48,23 @@ pub async fn latency_once(stack: &Stack) -> Result<String> {
 fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib: u64 = memory.split_whitespace().nth(1).and_then(|text| text.parse().ok()).unwrap_or_default();
+    let kib: u64 = memory
+        .split_whitespace()
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default();
     format!("{cpus} CPUs, {} GiB", kib / 1024 / 1024)
 }
 
 /// Returns the value below which that share of the sorted samples lies.
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index of a list in memory")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index of a list in memory"
+    )]
     let index = (last as f64 * share).round() as usize;
     sorted.get(index).copied().unwrap_or(f64::NAN)
 }
@@ -65,7 +76,14 @@ mod tests {
     #[test]
     fn quantiles_of_sorted_samples() {
         let samples: Vec<f64> = (0..=100).map(f64::from).collect();
-        assert_eq!([quantile(&samples, 0.5), quantile(&samples, 0.99), quantile(&samples, 1.0)], [50.0, 99.0, 100.0]);
+        assert_eq!(
+            [
+                quantile(&samples, 0.5),
+                quantile(&samples, 0.99),
+                quantile(&samples, 1.0)
+            ],
+            [50.0, 99.0, 100.0]
+        );
         assert!(quantile(&[], 0.5).is_nan());
     }
 }

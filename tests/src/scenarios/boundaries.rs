@@ -13,11 +13,28 @@ use crate::wait::until;
 pub(super) async fn network(stack: &Stack) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let developer = stack.admin().user("nina", &["developer", "end_user"], None).await?;
-    let plan = Plan { name: "Quiet room".to_owned(), protocol: Protocol::Http, sensors: 0, every_ms: 50, count: None, fans: 0 };
+    let plan = Plan {
+        name: "Quiet room".to_owned(),
+        protocol: Protocol::Http,
+        sensors: 0,
+        every_ms: 50,
+        count: None,
+        fans: 0,
+    };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let ports = &stack.settings().ports;
     let gateway = stack.settings().engine.gateway;
-    let closed = [29_092, ports.console, ports.applications, ports.mqtt, ports.ingestion, 27_117, 25_000, ports.readings, 22];
+    let closed = [
+        12_392,
+        ports.console,
+        ports.applications,
+        ports.mqtt,
+        ports.ingestion,
+        12_317,
+        12_350,
+        ports.readings,
+        22,
+    ];
     let program = format!(
         r#"
 import os, socket
@@ -43,8 +60,9 @@ raise SystemExit(0 if not reached and not agent and os.getuid() != 0 and int(sta
         readings = ports.agent_readings,
         actions = ports.agent_actions,
     );
-    developer.upload(task("looks-around", &program)?).await?;
-    let instance = id(&site.run_now(&developer, "looks-around", json!({})).await?)?;
+    let name = format!("looks-around-{}", crate::client::mark());
+    developer.upload(task(&name, &program)?).await?;
+    let instance = id(&site.run_now(&developer, &name, json!({})).await?)?;
     let ended = instance_is(&developer, &instance, "succeeded").await;
     let lines = until("its log", std::time::Duration::from_secs(20), || async {
         let lines = developer.list(&format!("/api/v1/instances/{instance}/logs")).await?;

@@ -9,7 +9,7 @@ use simulator::config::Protocol;
 
 use super::path::instance_is;
 use crate::client::Client;
-use crate::site::{Plan, Site, bundle, id};
+use crate::site::{Plan, Site, id, room_comfort};
 use crate::stack::Stack;
 use crate::wait::until;
 use crate::{faults, ledger};
@@ -30,17 +30,33 @@ pub struct Toll {
 
 /// kill -9 of each service in turn at 500 readings a second.
 pub(super) async fn services(stack: &Stack) -> Result<()> {
-    let targets = ["application-manager", "scheduler", "deployer", "sensor-manager", "action-manager", "monitor", "agent"];
+    let targets = [
+        "application-manager",
+        "scheduler",
+        "deployer",
+        "sensor-manager",
+        "action-manager",
+        "monitor",
+        "agent",
+    ];
     let tolls = run_with_faults(stack, "services", &targets).await?;
     for toll in tolls {
-        println!("    {} was ready again after {:.1} s", toll.what, toll.back.as_secs_f64());
+        println!(
+            "    {} was ready again after {:.1} s",
+            toll.what,
+            toll.back.as_secs_f64()
+        );
     }
     Ok(())
 }
 
 /// kill -9 of the application's container, of Kafka and of MongoDB.
 pub(super) async fn infrastructure(stack: &Stack) -> Result<()> {
-    let server = if stack.pid("mongodb").await.is_ok() { "mongodb" } else { "ferretdb" };
+    let server = if stack.pid("mongodb").await.is_ok() {
+        "mongodb"
+    } else {
+        "ferretdb"
+    };
     let mut targets = vec!["container", "kafka", server];
     if server == "ferretdb" {
         targets.push("postgresql");
@@ -59,15 +75,22 @@ pub(super) async fn infrastructure(stack: &Stack) -> Result<()> {
 /// When something is lost, doubled, out of order or late.
 pub async fn run_with_faults(stack: &Stack, name: &str, targets: &[&str]) -> Result<Vec<Toll>> {
     let folder = tempfile::tempdir()?;
-    let user = stack.admin().user(&format!("{name}-user"), &["end_user", "developer"], None).await?;
-    let application = stack.admin().list("/api/v1/applications").await?;
-    if !application.iter().any(|application| application["name"] == "room-comfort") {
-        user.upload(bundle("room-comfort")?).await?;
-    }
-    let plan = Plan { name: format!("{name} room"), protocol: Protocol::Mqtt, sensors: 5, every_ms: 10, count: None, fans: 1 };
+    let user = stack
+        .admin()
+        .user(&format!("{name}-user"), &["end_user", "developer"], None)
+        .await?;
+    let application = room_comfort(stack).await?;
+    let plan = Plan {
+        name: format!("{name} room"),
+        protocol: Protocol::Mqtt,
+        sensors: 5,
+        every_ms: 10,
+        count: None,
+        fans: 1,
+    };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let cron = every_minute(&user, &site).await?;
-    let instance = id(&site.run_now(&user, "room-comfort", json!({})).await?)?;
+    let instance = id(&site.run_now(&user, &application, json!({})).await?)?;
     instance_is(&user, &instance, "running").await?;
     let simulation = site.play().await?;
     let mut tolls = Vec::new();
@@ -85,17 +108,24 @@ pub async fn run_with_faults(stack: &Stack, name: &str, targets: &[&str]) -> Res
         Ok(Some(()))
     })
     .await?;
-    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({})).await?;
+    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({}))
+        .await?;
     instance_is(&user, &instance, "stopped").await?;
     occurrences_once(&user, &cron).await?;
-    println!("    {} readings acknowledged and counted", acknowledged.values().sum::<u64>());
+    println!(
+        "    {} readings acknowledged and counted",
+        acknowledged.values().sum::<u64>()
+    );
     Ok(tolls)
 }
 
 /// Waits until 500 more readings were acknowledged.
 async fn flows(journal: &Path) -> Result<()> {
     let before = lines(journal);
-    until("readings flow", Duration::from_secs(60), || async { Ok((lines(journal) > before + 500).then_some(())) }).await
+    until("readings flow", Duration::from_secs(60), || async {
+        Ok((lines(journal) > before + 500).then_some(()))
+    })
+    .await
 }
 
 fn lines(journal: &Path) -> usize {
@@ -111,9 +141,16 @@ async fn strike(stack: &Stack, target: &str, instance: &str) -> Result<Toll> {
         // A child may have gone with its parent.
         drop(faults::kill(process));
     }
-    let limit = if ["kafka", "postgresql"].contains(&target) { Duration::from_secs(60) } else { BACK };
+    let limit = if ["kafka", "postgresql"].contains(&target) {
+        Duration::from_secs(60)
+    } else {
+        BACK
+    };
     let back = stack.back(target, pid, limit).await?;
-    Ok(Toll { what: target.to_owned(), back })
+    Ok(Toll {
+        what: target.to_owned(),
+        back,
+    })
 }
 
 async fn strike_container(instance: &str) -> Result<Toll> {
@@ -128,7 +165,10 @@ async fn strike_container(instance: &str) -> Result<Toll> {
         Ok((!now.is_empty() && now != old).then_some(()))
     })
     .await?;
-    Ok(Toll { what: "container".to_owned(), back: began.elapsed() })
+    Ok(Toll {
+        what: "container".to_owned(),
+        back: began.elapsed(),
+    })
 }
 
 /// Reads what an instance remembers from its checkpoint in the store.
@@ -138,17 +178,23 @@ async fn strike_container(instance: &str) -> Result<Toll> {
 pub async fn checkpoint(stack: &Stack, instance: &str) -> Result<Value> {
     let mongo = runtime::mongo::Mongo::connect(&stack.settings().mongodb, "tests").await?;
     let id = format!("{instance}/0");
-    let document = mongo.documents().find("sensor_manager_checkpoints", &id).await?.context("no checkpoint yet")?;
+    let document = mongo
+        .documents()
+        .find("sensor_manager_checkpoints", &id)
+        .await?
+        .context("no checkpoint yet")?;
     let body: Value = serde_json::from_str(&document.body.context("a checkpoint has a body")?)?;
     let state = body["state"].as_str().with_context(|| format!("no state in {body}"))?;
     Ok(serde_json::from_str(state)?)
 }
 
 async fn every_minute(user: &Client, site: &Site) -> Result<String> {
-    let name = "each-minute";
-    let known = user.send(reqwest::Method::GET, &format!("/api/v1/applications/{name}"), None).await?;
+    let name = format!("each-minute-{}", crate::client::mark());
+    let known = user
+        .send(reqwest::Method::GET, &format!("/api/v1/applications/{name}"), None)
+        .await?;
     if !known.status.is_success() {
-        user.upload(super::path::task(name, "print('due')\n")?).await?;
+        user.upload(super::path::task(&name, "print('due')\n")?).await?;
     }
     let schedule = user
         .post(
@@ -167,13 +213,16 @@ async fn occurrences_once(user: &Client, schedule: &str) -> Result<()> {
     let instances = user.list("/api/v1/instances").await?;
     let mut dues: Vec<common::Timestamp> = instances
         .iter()
-        .filter(|instance| instance["schedule"]["id"] == schedule || instance["schedule"] == schedule)
+        .filter(|instance| instance["schedule"] == schedule)
         .map(|instance| Ok(instance["due"].as_str().context("a due moment")?.parse()?))
         .collect::<Result<_>>()?;
     dues.sort_unstable();
     let gaps: Vec<i64> = dues.windows(2).map(|pair| pair[1].millis_since(pair[0])).collect();
     ensure!(!dues.is_empty(), "no occurrence was started");
-    ensure!(gaps.iter().all(|gap| *gap == 60_000), "gaps between occurrences are {gaps:?} ms");
+    ensure!(
+        gaps.iter().all(|gap| *gap == 60_000),
+        "gaps between occurrences are {gaps:?} ms"
+    );
     println!("    {} occurrences, each started once", dues.len());
     Ok(())
 }

@@ -9,7 +9,7 @@ mod state;
 use std::sync::Arc;
 
 use anyhow::Result;
-use futures_util::future::BoxFuture;
+use futures_util::future::LocalBoxFuture;
 
 use crate::stack::Stack;
 
@@ -18,12 +18,14 @@ pub struct Scenario {
     /// Its name, as a filter finds it.
     pub name: &'static str,
     /// Plays it.
-    pub run: fn(Arc<Stack>) -> BoxFuture<'static, Result<()>>,
+    pub run: fn(Arc<Stack>) -> LocalBoxFuture<'static, Result<()>>,
 }
 
 impl std::fmt::Debug for Scenario {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scenario").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Scenario")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,16 +32,36 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let developer = stack.admin().user("dora", &["developer"], None).await?;
     let user = stack.admin().user("emil", &["end_user"], None).await?;
-    let application = developer.upload(bundle("room-comfort")?).await?;
-    let plan = Plan { name: "Path room".to_owned(), protocol: Protocol::Mqtt, sensors: 2, every_ms: 50, count: None, fans: 0 };
+    let name = format!("comfort-{}", crate::client::mark());
+    let application = developer.upload(bundle("room-comfort", &name)?).await?;
+    let plan = Plan {
+        name: "Path room".to_owned(),
+        protocol: Protocol::Mqtt,
+        sensors: 2,
+        every_ms: 50,
+        count: None,
+        fans: 0,
+    };
     let site = Site::register(stack, &plan, folder.path()).await?;
 
-    let instance = site.run_now(&user, "room-comfort", json!({ "target": 21, "threshold": 18 })).await?;
+    let instance = site
+        .run_now(&user, &name, json!({ "target": 21, "threshold": 18 }))
+        .await?;
     let instance = id(&instance)?;
     let waiting = instance_is(&user, &instance, "waiting").await?;
-    ensure!(waiting.to_string().contains("fan"), "it says what is missing: {waiting}");
+    ensure!(
+        waiting.to_string().contains("fan"),
+        "it says what is missing: {waiting}"
+    );
 
-    let plan = Plan { name: "Path bridge".to_owned(), protocol: Protocol::Mqtt, sensors: 0, every_ms: 50, count: None, fans: 0 };
+    let plan = Plan {
+        name: "Path bridge".to_owned(),
+        protocol: Protocol::Mqtt,
+        sensors: 0,
+        every_ms: 50,
+        count: None,
+        fans: 0,
+    };
     let bridge = Site::register(stack, &plan, folder.path()).await?;
     let fan = stack
         .admin()
@@ -56,17 +76,22 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
 
     instance_is(&user, &instance, "running").await?;
     until("a notification", SOON, || async {
-        let notifications = user.list(&format!("/api/v1/instances/{instance}/notifications")).await?;
+        let notifications = user
+            .list(&format!("/api/v1/instances/{instance}/notifications"))
+            .await?;
         Ok((!notifications.is_empty()).then_some(()))
     })
     .await?;
     until("a command that the fan acknowledged", SOON, || async {
         let commands = user.list(&format!("/api/v1/instances/{instance}/commands")).await?;
-        Ok(commands.iter().any(|command| command["state"] == "acknowledged").then_some(()))
+        Ok(commands
+            .iter()
+            .any(|command| command["state"] == "acknowledged")
+            .then_some(()))
     })
     .await?;
     let page = user.get(&format!("/api/v1/instances/{instance}/page")).await?;
-    let address = page["address"].as_str().context("an address")?.to_owned();
+    let address = page["url"].as_str().context("an address")?.to_owned();
     until("the page", SOON, || async {
         let (status, body) = user.fetch(&address).await?;
         ensure!(status.is_success(), "{status} {body}");
@@ -79,14 +104,21 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
     })
     .await?;
     let others = stack.admin().user("olga", &["end_user"], None).await?;
-    let answer = others.send(reqwest::Method::GET, &format!("/api/v1/instances/{instance}"), None).await?;
-    ensure!(answer.status == 404, "another user's instance answers {}", answer.status);
+    let answer = others
+        .send(reqwest::Method::GET, &format!("/api/v1/instances/{instance}"), None)
+        .await?;
+    ensure!(
+        answer.status == 404,
+        "another user's instance answers {}",
+        answer.status
+    );
 
-    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({})).await?;
+    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({}))
+        .await?;
     instance_is(&user, &instance, "stopped").await?;
     simulation.stop(SOON).await?;
     devices.stop(SOON).await?;
-    ensure!(application["name"] == "room-comfort");
+    ensure!(application["name"] == name.as_str());
     Ok(())
 }
 
@@ -94,13 +126,29 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
 pub(super) async fn tasks(stack: &Stack) -> Result<()> {
     let developer = stack.admin().user("tara", &["developer", "end_user"], None).await?;
     let folder = tempfile::tempdir()?;
-    let plan = Plan { name: "Task room".to_owned(), protocol: Protocol::Http, sensors: 0, every_ms: 50, count: None, fans: 0 };
+    let plan = Plan {
+        name: "Task room".to_owned(),
+        protocol: Protocol::Http,
+        sensors: 0,
+        every_ms: 50,
+        count: None,
+        fans: 0,
+    };
     let site = Site::register(stack, &plan, folder.path()).await?;
     for (name, code, state) in [("ends-well", 0, "succeeded"), ("ends-badly", 3, "failed")] {
-        developer.upload(task(name, &format!("import sys\nprint('working')\nsys.exit({code})\n"))?).await?;
+        let name = &format!("{name}-{}", crate::client::mark());
+        developer
+            .upload(task(
+                name,
+                &format!("import sys\nprint('working')\nsys.exit({code})\n"),
+            )?)
+            .await?;
         let instance = site.run_now(&developer, name, json!({})).await?;
         let ended = instance_is(&developer, &id(&instance)?, state).await?;
-        ensure!(code == 0 || ended["exit_code"] == code, "the exit code is told: {ended}");
+        ensure!(
+            code == 0 || ended["exit_code"] == code,
+            "the exit code is told: {ended}"
+        );
     }
     Ok(())
 }

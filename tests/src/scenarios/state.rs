@@ -40,10 +40,16 @@ pub(super) async fn contention(stack: &Stack) -> Result<()> {
     }
     let half = || async {
         let stored = counters.get("one").await?;
-        Ok(stored.filter(|stored| stored.entity.count > WRITERS * WRITES / 2).map(|_| ()))
+        Ok(stored
+            .filter(|stored| stored.entity.count > WRITERS * WRITES / 2)
+            .map(|_| ()))
     };
     wait::until("half of the writes", Duration::from_secs(120), half).await?;
-    let server = if stack.pid("mongodb").await.is_ok() { "mongodb" } else { "ferretdb" };
+    let server = if stack.pid("mongodb").await.is_ok() {
+        "mongodb"
+    } else {
+        "ferretdb"
+    };
     let pid = stack.pid(server).await?;
     faults::kill(pid)?;
     while let Some(done) = tasks.join_next().await {
@@ -60,7 +66,10 @@ async fn add(counters: &Entities<Counter>) -> Result<()> {
     wait::until("a write", Duration::from_secs(60), || async {
         let decide = |counter: Option<&Counter>, _: u64| {
             let count = counter.map_or(0, |counter| counter.count) + 1;
-            Ok::<_, std::convert::Infallible>(Change::Put { entity: Counter { count }, records: Vec::new() })
+            Ok::<_, std::convert::Infallible>(Change::Put {
+                entity: Counter { count },
+                records: Vec::new(),
+            })
         };
         counters.apply("one", Some(cause), decide).await?;
         Ok(Some(()))
