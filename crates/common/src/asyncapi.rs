@@ -4,7 +4,9 @@ use schemars::{Schema, schema_for};
 use serde_json::{Map, Value, json};
 
 use crate::Topic;
-use crate::messages::{action, application, binding, health, instance, log, operation, reading, registry, schedule, user};
+use crate::messages::{
+    action, application, binding, health, instance, log, operation, reading, registry, schedule, user,
+};
 use crate::names::ServiceName;
 use crate::topic::Retention;
 
@@ -49,7 +51,9 @@ pub fn document() -> Value {
         let id = facts.name.replace('.', "-");
         let configuration = match facts.retention {
             Retention::Compacted => json!({ "cleanup.policy": ["compact"] }),
-            Retention::Hours(hours) => json!({ "cleanup.policy": ["delete"], "retention.ms": u64::from(hours) * 3_600_000 }),
+            Retention::Hours(hours) => {
+                json!({ "cleanup.policy": ["delete"], "retention.ms": u64::from(hours) * 3_600_000 })
+            }
         };
         channels.insert(
             id.clone(),
@@ -76,7 +80,10 @@ pub fn document() -> Value {
             );
         };
         facts.producers.iter().for_each(|service| add(service, "send", "sends"));
-        facts.groups.iter().for_each(|service| add(service, "receive", "consumes"));
+        facts
+            .groups
+            .iter()
+            .for_each(|service| add(service, "receive", "consumes"));
         facts.tails.iter().for_each(|service| add(service, "receive", "tails"));
     }
     json!({
@@ -120,6 +127,9 @@ mod tests {
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(path, &text).unwrap();
         }
-        assert!(std::fs::read_to_string(path).unwrap_or_default() == text, "run `UPDATE_DOCS=1 cargo test -p common`");
+        assert!(
+            std::fs::read_to_string(path).unwrap_or_default() == text,
+            "run `UPDATE_DOCS=1 cargo test -p common`"
+        );
     }
 }
