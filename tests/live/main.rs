@@ -6,6 +6,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 use platform_tests::scenarios::{SCENARIOS, Scenario};
 use platform_tests::stack::Stack;
+use platform_tests::{complain, say};
 
 fn main() -> ExitCode {
     let arguments = Arguments {
@@ -26,7 +27,10 @@ fn main() -> ExitCode {
     };
     let conclusion = libtest_mimic::run(&arguments, trials(&runtime, Some(&stack)));
     if std::env::var_os("KEEP_STACK").is_some() {
-        eprintln!("the installation is kept at {}", stack.settings().data_dir.display());
+        complain(&format!(
+            "the installation is kept at {}",
+            stack.settings().data_dir.display()
+        ));
         return conclusion.exit_code();
     }
     if let Err(error) = runtime.block_on(stack.remove()) {
@@ -55,7 +59,11 @@ fn trials(runtime: &Arc<tokio::runtime::Runtime>, stack: Option<&Arc<Stack>>) ->
             let outcome = runtime
                 .block_on((scenario.run)(stack))
                 .map_err(|error| Failed::from(format!("{error:#}")));
-            println!("    {} took {:.1} s", scenario.name, began.elapsed().as_secs_f64());
+            say(&format!(
+                "    {} took {:.1} s",
+                scenario.name,
+                began.elapsed().as_secs_f64()
+            ));
             outcome
         })
     };
@@ -63,6 +71,6 @@ fn trials(runtime: &Arc<tokio::runtime::Runtime>, stack: Option<&Arc<Stack>>) ->
 }
 
 fn fail(message: &str) -> ExitCode {
-    eprintln!("{message}");
+    complain(message);
     ExitCode::FAILURE
 }

@@ -12,3 +12,15 @@ pub mod scenarios;
 pub mod site;
 pub mod stack;
 pub mod wait;
+
+/// Tells whoever watches a run.
+#[expect(clippy::print_stdout, reason = "the output of a test run is for people")]
+pub fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Tells whoever watches a run what went wrong.
+#[expect(clippy::print_stderr, reason = "the output of a test run is for people")]
+pub fn complain(text: &str) {
+    eprintln!("{text}");
+}

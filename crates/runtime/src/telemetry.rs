@@ -5,8 +5,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Sends logs to standard output: time, level, target, text, fields. `RUST_LOG` filters them.
 pub fn logs() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,librdkafka=error,rdkafka=off"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,librdkafka=error,rdkafka=off,memory_serve=warn"));
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)

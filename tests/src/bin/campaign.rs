@@ -22,11 +22,11 @@ fn main() -> ExitCode {
         .and_then(|runtime| runtime.block_on(campaigns::run(&arguments.name, arguments.rounds)));
     match outcome {
         Ok(path) => {
-            println!("written to {}", path.display());
+            platform_tests::say(&format!("written to {}", path.display()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{error:#}");
+            platform_tests::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -41,11 +41,11 @@ pub(super) async fn services(stack: &Stack) -> Result<()> {
     ];
     let tolls = run_with_faults(stack, "services", &targets).await?;
     for toll in tolls {
-        println!(
+        crate::say(&format!(
             "    {} was ready again after {:.1} s",
             toll.what,
             toll.back.as_secs_f64()
-        );
+        ));
     }
     Ok(())
 }
@@ -63,7 +63,11 @@ pub(super) async fn infrastructure(stack: &Stack) -> Result<()> {
     }
     let tolls = run_with_faults(stack, "infrastructure", &targets).await?;
     for toll in tolls {
-        println!("    {} was back after {:.1} s", toll.what, toll.back.as_secs_f64());
+        crate::say(&format!(
+            "    {} was back after {:.1} s",
+            toll.what,
+            toll.back.as_secs_f64()
+        ));
     }
     Ok(())
 }
@@ -118,10 +122,10 @@ pub async fn run_with_faults(stack: &Stack, name: &str, targets: &[&str]) -> Res
         .await?;
     instance_is(&user, &instance, "stopped").await?;
     occurrences_once(&user, &cron).await?;
-    println!(
+    crate::say(&format!(
         "    {} readings acknowledged and counted",
         acknowledged.values().sum::<u64>()
-    );
+    ));
     Ok(tolls)
 }
 
@@ -236,6 +240,6 @@ async fn occurrences_once(user: &Client, schedule: &str) -> Result<()> {
         gaps.iter().all(|gap| *gap == 60_000),
         "gaps between occurrences are {gaps:?} ms"
     );
-    println!("    {} occurrences, each started once", dues.len());
+    crate::say(&format!("    {} occurrences, each started once", dues.len()));
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(super) async fn again(stack: &Stack) -> Result<()> {
         .await
         .map_err(|failure| anyhow::anyhow!("{failure}"))?;
     ensure!(!summary.changed, "a second `up` changed something");
-    println!("    a second `up` took {:.1} s", summary.took.as_secs_f64());
+    crate::say(&format!("    a second `up` took {:.1} s", summary.took.as_secs_f64()));
     let before = picture(stack).await?;
     stack.installation().down(stack.reporter()).await?;
     stack

@@ -147,7 +147,10 @@ fn decode(collection: &str, found: &BsonDocument) -> Result<Document, StoreError
                 .iter()
                 .filter_map(|pair| {
                     let pair = pair.as_document()?;
-                    Some((pair.get_str("key").ok()?.to_owned(), pair.get_str("value").ok()?.to_owned()))
+                    Some((
+                        pair.get_str("key").ok()?.to_owned(),
+                        pair.get_str("value").ok()?.to_owned(),
+                    ))
                 })
                 .collect(),
         });

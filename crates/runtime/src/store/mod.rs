@@ -307,7 +307,10 @@ impl<T: Entity> Entities<T> {
     async fn drive(&self, document: Document) {
         if document.outbox.is_empty() {
             if document.body.is_none()
-                && let Err(error) = self.documents.delete(T::COLLECTION, &document.id, document.version).await
+                && let Err(error) = self
+                    .documents
+                    .delete(T::COLLECTION, &document.id, document.version)
+                    .await
             {
                 tracing::debug!(collection = T::COLLECTION, id = document.id, %error, "an empty document stays");
             }
