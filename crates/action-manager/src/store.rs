@@ -13,7 +13,7 @@ pub struct Told {
 }
 
 impl Entity for Told {
-    const COLLECTION: &'static str = "action_notifications";
+    const COLLECTION: &'static str = "action_manager_notifications";
     const INDEXES: &'static [&'static str] = &["waits", "minute"];
 
     fn index(&self) -> Vec<(&'static str, String)> {
@@ -40,7 +40,7 @@ pub struct Asked {
 }
 
 impl Entity for Asked {
-    const COLLECTION: &'static str = "action_commands";
+    const COLLECTION: &'static str = "action_manager_commands";
     const INDEXES: &'static [&'static str] = &["open"];
 
     fn index(&self) -> Vec<(&'static str, String)> {

@@ -213,12 +213,14 @@ mod tests {
     }
 
     /// A database of one's own on `IOT_TEST_MONGODB`.
+    #[cfg(feature = "store-tests")]
     async fn database() -> Database {
         let uri = std::env::var("IOT_TEST_MONGODB").unwrap();
         let client = mongodb::Client::with_uri_str(uri).await.unwrap();
         client.database(&format!("iot_test_{}", Uuid::now_v7().simple()))
     }
 
+    #[cfg(feature = "store-tests")]
     fn zip(content: &[u8]) -> File {
         use std::io::Write;
         let mut file = tempfile::tempfile().unwrap();
@@ -226,8 +228,8 @@ mod tests {
         file
     }
 
+    #[cfg(feature = "store-tests")]
     #[tokio::test]
-    #[ignore = "needs a server: IOT_TEST_MONGODB=mongodb://127.0.0.1:27017"]
     async fn a_bundle_is_stored_once_and_comes_back_whole() {
         let database = database().await;
         let bundles = Bundles::new(&database);
@@ -251,8 +253,8 @@ mod tests {
         database.drop().await.unwrap();
     }
 
+    #[cfg(feature = "store-tests")]
     #[tokio::test]
-    #[ignore = "needs a server: IOT_TEST_MONGODB=mongodb://127.0.0.1:27017"]
     async fn what_an_aborted_upload_left_is_removed_later() {
         let database = database().await;
         let bundles = Bundles::new(&database);
