@@ -2,7 +2,6 @@
 
 mod boundaries;
 mod exactness;
-mod lifecycle;
 mod path;
 mod state;
 
@@ -43,8 +42,6 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "an_application_reaches_nothing_but_the_agent" => boundaries::network,
     "every_service_killed_at_500_readings_a_second" => exactness::services,
     "container_kafka_and_mongodb_killed" => exactness::infrastructure,
-    "up_again_changes_nothing_and_data_survives" => lifecycle::again,
-    "everything_killed_at_once" => lifecycle::everything,
 ];
 
 pub use exactness::{Toll, checkpoint, run_with_faults};
