@@ -151,6 +151,7 @@ class Platform:
         self.drop_every = drop_every
         self.task = task
         self.answers = answers  # (number of request, path) -> (status, headers, body) or None for 202
+        self.lock = threading.Lock()
         self.session = 0
         self.saved, self.state = 0, None
         self.checkpoints = []
@@ -221,15 +222,17 @@ class Platform:
         while self.standby.is_set():
             peer.send({"type": "standby"})
             time.sleep(0.05)
-        self.session += 1
-        session = self.session
+        with self.lock:
+            self.session += 1
+            session, start = self.session, self.saved
         peer.send({"type": "opened", "session": session, "state": self.state, "carried": False, "binding": BINDING})
-        start = self.saved
         window = threading.Semaphore(5000)
         threading.Thread(target=self._checkpoints_of, args=(peer, session, start, window), daemon=True).start()
         if self.gap:
             peer.send({"type": "gap", **self.gap})
         index = start
+        # What lies beyond the saved part of a dropped session is delivered again to the next one.
+        last = start + self.drop_every + self.drop_every // 10 if self.drop_every else None
         while True:
             if self.fence.is_set():
                 peer.send({"type": "fenced"})
@@ -237,12 +240,12 @@ class Platform:
                 return
             if session != self.session:
                 return
-            if index < len(self.readings) and (not self.drop_every or index - self.saved < self.drop_every):
+            if self.drop_every and self.saved - start >= self.drop_every:
+                return
+            if index < min(len(self.readings), last or len(self.readings)):
                 window.acquire(timeout=10)
                 index += 1
                 peer.send({**self.readings[index - 1], "n": index - start})
-                if self.drop_every and self.saved - start >= self.drop_every:
-                    return
             elif self.task:
                 self.task = False
                 peer.send({"type": "end"})
@@ -257,10 +260,11 @@ class Platform:
                     continue
                 message = json.loads(payload)
                 assert message["type"] == "checkpoint"
-                if session != self.session:
-                    return
-                self.checkpoints.append(message)
-                for _ in range(start + message["n"] - self.saved):
-                    window.release()
-                self.saved, self.state = start + message["n"], message["state"]
+                with self.lock:
+                    if session != self.session:
+                        return
+                    self.checkpoints.append(message)
+                    for _ in range(start + message["n"] - self.saved):
+                        window.release()
+                    self.saved, self.state = start + message["n"], message["state"]
                 peer.send({"type": "checkpointed", "n": message["n"]})
