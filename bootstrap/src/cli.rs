@@ -33,6 +33,9 @@ enum Command {
         /// Bring up a part: everything but the six services and the node agent.
         #[arg(long, value_name = "PART")]
         only: Option<Part>,
+        /// Add a simulated building with sensors and devices, and two sample applications that run on them.
+        #[arg(long, conflicts_with = "only")]
+        demo: bool,
         /// For working on the services: compile them without optimisation, and take the console as it lies there.
         #[arg(long)]
         debug: bool,
@@ -96,10 +99,14 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
     let config = load(arguments.config, &options)?;
     let reporter = reporter();
     match arguments.command {
-        Command::Up { only, debug } => {
+        Command::Up { only, demo, debug } => {
             if only.is_some() {
                 options.scope = Scope::Infrastructure;
                 options.up_arguments.push_str(" --only infrastructure");
+            }
+            if demo {
+                options.demo = true;
+                options.up_arguments.push_str(" --demo");
             }
             if debug {
                 options.profile = Profile::Debug;
@@ -151,7 +158,14 @@ fn load(path: Option<PathBuf>, options: &Options) -> Result<Config, Failure> {
 }
 
 fn show_summary(reporter: &dyn Reporter, installation: &Installation, summary: &Summary) {
-    let took = seconds(summary.took);
+    let took = match summary.compiled.as_secs() {
+        0 => seconds(summary.took),
+        _ => format!(
+            "{}, and {} to compile",
+            seconds(summary.took.saturating_sub(summary.compiled)),
+            seconds(summary.compiled)
+        ),
+    };
     let name = &installation.config.name;
     if installation.options.scope == Scope::Infrastructure {
         reporter.says(&format!("the infrastructure of `{name}` is up ({took})"));
@@ -166,6 +180,9 @@ fn show_summary(reporter: &dyn Reporter, installation: &Installation, summary: &
     if let Some(password) = &summary.first_password {
         reporter.says(&format!("  sign in as  admin with the one-time password {password}"));
         reporter.says("  next        choose your own password, add users, register locations and sensors");
+    }
+    if installation.options.demo {
+        reporter.says("  look at     Instances: `Comfort in the laboratory` keeps a simulated room cool; Locations: the building around it");
     }
     reporter.says(&format!(
         "  look after  {} status | logs -f | down",

@@ -51,6 +51,8 @@ pub struct Options {
     pub console: bool,
     /// What is brought up.
     pub scope: Scope,
+    /// Whether a simulated building and sample applications are added.
+    pub demo: bool,
     /// How the command is called again, for messages.
     pub invocation: String,
     /// What is said after `up` to bring up the same again, for messages.
@@ -68,6 +70,7 @@ impl Default for Options {
             profile: Profile::Release,
             console: true,
             scope: Scope::All,
+            demo: false,
             invocation: "cargo run --release -p bootstrap --".to_owned(),
             up_arguments: String::new(),
         }
@@ -103,6 +106,8 @@ pub struct Summary {
     pub first_password: Option<String>,
     /// How long it took.
     pub took: Duration,
+    /// How much of it was compiling.
+    pub compiled: Duration,
 }
 
 impl Installation {
@@ -145,7 +150,7 @@ impl Installation {
         let began = Instant::now();
         self.preflight().await?;
         let _lock = lock(reporter).await?;
-        let changed = steps::run(
+        let done = steps::run(
             self,
             &Step::list(self),
             &format!("up{}", self.options.up_arguments),
@@ -153,10 +158,11 @@ impl Installation {
         )
         .await?;
         Ok(Summary {
-            changed,
+            changed: done.changed,
             address: self.address(),
             first_password: self.first_password().await?,
             took: began.elapsed(),
+            compiled: done.compiled,
         })
     }
 
@@ -186,7 +192,8 @@ impl Installation {
             ));
         }
         let _lock = lock(reporter).await?;
-        steps::run(self, &[Step::Packages], "prerequisites", reporter).await
+        let done = steps::run(self, &[Step::Packages], "prerequisites", reporter).await?;
+        Ok(done.changed)
     }
 
     async fn preflight(&self) -> Result<(), Failure> {

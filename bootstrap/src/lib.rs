@@ -14,9 +14,11 @@
 //! - Everything is checked before anything is started.
 //! - Nothing of another installation on the machine is touched; the Engine is shared by all and survives `down`.
 
+pub mod api;
 pub mod cli;
 mod command;
 mod console;
+pub mod demo;
 mod down;
 mod engine;
 pub mod failure;
@@ -50,3 +52,4 @@ mod tools;
 
 pub use installation::{Installation, Options, Profile, Scope, Summary};
 pub use layout::Layout;
+pub use tools::node;

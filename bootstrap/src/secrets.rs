@@ -8,13 +8,17 @@ use crate::layout::{Layout, account};
 
 const TOKEN_KEY: &str = "token.key";
 const FIRST_PASSWORD: &str = "first-admin.password";
+const HOST_TOKEN: &str = "host.token";
 
 /// Whether every secret is there.
 pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
     let brought = config.secrets.keys().all(|name| {
         wanted(config, *name).is_ok_and(|value| files::holds(&layout.secrets().join(file_name(*name)), &value))
     });
-    layout.secrets().join(TOKEN_KEY).exists() && brought
+    let made = [TOKEN_KEY, HOST_TOKEN]
+        .iter()
+        .all(|name| layout.secrets().join(name).exists());
+    made && brought
 }
 
 /// Makes what is missing. The first admin's password is made with the key only: once used it is gone for good.
@@ -25,10 +29,24 @@ pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
         files::write(&folder.join(FIRST_PASSWORD), &readable_password(), 0o600)?;
         files::write(&folder.join(TOKEN_KEY), &hex::encode(rand::random::<[u8; 32]>()), 0o600)?;
     }
+    if !folder.join(HOST_TOKEN).exists() {
+        files::write(
+            &folder.join(HOST_TOKEN),
+            &hex::encode(rand::random::<[u8; 32]>()),
+            0o600,
+        )?;
+    }
     for name in config.secrets.keys() {
         files::write(&folder.join(file_name(*name)), &wanted(config, *name)?, 0o600)?;
     }
     files::keep_private(&folder, &account(&config.name)).await
+}
+
+/// With what this command acts as the first admin, from this host only.
+pub(crate) fn host_token(layout: &Layout) -> Result<String> {
+    let path = layout.secrets().join(HOST_TOKEN);
+    let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+    Ok(text.trim().to_owned())
 }
 
 /// The first admin's one-time password, while it has not been used.

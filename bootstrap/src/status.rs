@@ -7,7 +7,7 @@ use common::config::{Mode, SERVICES};
 
 use crate::installation::Installation;
 use crate::mongodb::Server;
-use crate::{engine, probe, processes};
+use crate::{demo, engine, probe, processes};
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +115,9 @@ impl Installation {
             }
         }
         names.push("registry".to_owned());
+        if demo::simulation_file(&self.layout).exists() {
+            names.push(demo::SIMULATOR.to_owned());
+        }
         names
     }
 
@@ -124,6 +127,8 @@ impl Installation {
             "kafka" => probe::kafka(ports.kafka).await,
             "mongodb" | "ferretdb" => probe::mongodb(ports.mongodb).await,
             "registry" => probe::http(ports.registry, "/v2/").await,
+            // It calls others and has nothing to answer with.
+            demo::SIMULATOR => true,
             // FerretDB answers only when it does.
             "postgresql" => probe::mongodb(ports.mongodb).await,
             service => {

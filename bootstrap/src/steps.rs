@@ -1,7 +1,7 @@
 //! What `up` makes so, in order. Each step looks first whether it is so already.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use common::config::Mode;
@@ -13,8 +13,8 @@ use crate::layout::account;
 use crate::mongodb::Server;
 use crate::progress::Reporter;
 use crate::{
-    console, engine, ferretdb, files, image, kafka, mongodb, network, packages, postgresql, registry, release, running,
-    secrets,
+    console, demo, engine, ferretdb, files, image, kafka, mongodb, network, packages, postgresql, registry, release,
+    running, secrets,
 };
 
 /// A step of `up`.
@@ -54,6 +54,14 @@ pub enum Step {
     Settings,
     /// Services run and are ready.
     Services,
+    /// The demo's building is registered.
+    DemoBuilding,
+    /// Its sensors and devices are played.
+    DemoSimulator,
+    /// Its applications are uploaded and scheduled.
+    DemoApplications,
+    /// One of them has switched a fan.
+    DemoFan,
 }
 
 /// Whether a step changed something.
@@ -96,6 +104,16 @@ impl Step {
                 steps.push(Self::Console);
             }
             steps.extend([Self::Programs, Self::Settings, Self::Services]);
+            if installation.options.demo {
+                steps.extend([
+                    Self::DemoBuilding,
+                    Self::DemoSimulator,
+                    Self::DemoApplications,
+                    Self::DemoFan,
+                ]);
+            } else if demo::simulation_file(&installation.layout).exists() {
+                steps.push(Self::DemoSimulator);
+            }
         } else {
             steps.push(Self::Settings);
         }
@@ -123,6 +141,10 @@ impl Step {
             Self::Programs => "programs of the services",
             Self::Settings => "settings",
             Self::Services => "services run",
+            Self::DemoBuilding => "demo building",
+            Self::DemoSimulator => "demo's simulator runs",
+            Self::DemoApplications => "demo's applications",
+            Self::DemoFan => "an application has switched the fan",
         }
     }
 
@@ -150,6 +172,10 @@ impl Step {
             Self::Console => "the npm registry cannot be reached, or the console's sources do not compile",
             Self::Programs => "crates.io cannot be reached, or the sources do not compile",
             Self::Services => "a service cannot reach Kafka or MongoDB; its log names the reason",
+            Self::DemoBuilding => "the platform refused a part of the building; the message says why",
+            Self::DemoSimulator => "the simulator ends right after it starts; its log names the reason",
+            Self::DemoApplications => "an image could not be built; the application's page in the console has the log",
+            Self::DemoFan => "the schedule was stopped, or the application fails; its page in the console says why",
         }
     }
 
@@ -159,6 +185,7 @@ impl Step {
             Self::Packages => "packages",
             Self::Console => "build-console",
             Self::Programs => "build",
+            Self::DemoSimulator => demo::SIMULATOR,
             _ => "up",
         };
         // Before the data folder exists, and for a machine that is only prepared, the log is the machine's.
@@ -204,6 +231,10 @@ impl Step {
             Self::Programs => false,
             Self::Settings => files::holds(&layout.settings(), &on.settings_text().await?) && sdk_current(on),
             Self::Services => running::services_run(on).await?,
+            Self::DemoBuilding => demo::building_present(on).await?,
+            Self::DemoSimulator => demo::simulator_runs(on).await?,
+            Self::DemoApplications => demo::applications_present(on).await?,
+            Self::DemoFan => demo::fan_switched(on).await?,
         })
     }
 
@@ -240,19 +271,32 @@ impl Step {
             }
             Self::Settings => write_settings(on).await?,
             Self::Services => running::run_services(on).await?,
+            Self::DemoBuilding => demo::make_building(on).await?,
+            Self::DemoSimulator => demo::run_simulator(on).await?,
+            Self::DemoApplications => demo::make_applications(on).await?,
+            Self::DemoFan => demo::wait_for_fan(on).await?,
         }
         Ok(Change::Made)
     }
 }
 
-/// Runs steps in order; tells whether anything was changed.
+/// What a run of steps came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Whether anything was changed.
+    pub(crate) changed: bool,
+    /// How long compiling took: it depends on the machine more than on the platform.
+    pub(crate) compiled: Duration,
+}
+
+/// Runs steps in order.
 pub(crate) async fn run(
     on: &Installation,
     steps: &[Step],
     verb: &str,
     reporter: &dyn Reporter,
-) -> Result<bool, Failure> {
-    let mut changed = false;
+) -> Result<Done, Failure> {
+    let mut done = Done::default();
     for (index, step) in steps.iter().enumerate() {
         let (number, began) = (index + 1, Instant::now());
         let result = async {
@@ -265,13 +309,16 @@ pub(crate) async fn run(
         match result.await {
             Ok(change) => {
                 let did = if change == Change::Made { "done" } else { "already so" };
-                changed |= change == Change::Made;
+                done.changed |= change == Change::Made;
+                if matches!(step, Step::Programs | Step::Console) {
+                    done.compiled += began.elapsed();
+                }
                 reporter.ends(number, steps.len(), step.name(), did, began.elapsed());
             }
             Err(error) => return Err(failure(on, *step, verb, &error)),
         }
     }
-    Ok(changed)
+    Ok(done)
 }
 
 fn failure(on: &Installation, step: Step, verb: &str, error: &anyhow::Error) -> Failure {

@@ -85,7 +85,8 @@ fn node_from_pypi() -> Option<PathBuf> {
 }
 
 /// A Node program (`node`, `npm`) with a new enough Node first on its path.
-pub(crate) fn node(program: &str) -> Command {
+#[must_use]
+pub fn node(program: &str) -> Command {
     let Some(bin) = node_from_pypi() else {
         return command(program, ["x"; 0]);
     };

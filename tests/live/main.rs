@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     if arguments.list || !wanted {
         return libtest_mimic::run(&arguments, trials(&runtime, None)).exit_code();
     }
-    let stack = match runtime.block_on(Stack::up(bootstrap::Profile::Debug, false)) {
+    let stack = match runtime.block_on(Stack::up(bootstrap::Profile::Debug, true)) {
         Ok(stack) => Arc::new(stack),
         Err(error) => return fail(&format!("the test installation did not come up: {error:#}")),
     };

@@ -4,10 +4,12 @@
 //! API as any program would, [`site`] registers places, sensors and devices and simulates them, [`scenarios`] are what is
 //! shown, [`ledger`] compares what was acknowledged to senders with what an application remembers.
 
+pub mod admin;
 pub mod campaigns;
 pub mod client;
 pub mod faults;
 pub mod ledger;
+pub mod receivers;
 pub mod scenarios;
 pub mod site;
 pub mod stack;

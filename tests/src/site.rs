@@ -251,27 +251,13 @@ pub fn bundle(example: &str, name: &str) -> Result<Vec<u8>> {
         .context("the workspace")?
         .join("sdk/examples")
         .join(example);
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("no example at {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_file() {
-            let file = path.file_name().context("a name")?.to_string_lossy().into_owned();
-            let text = std::fs::read_to_string(&path)?;
-            let own = format!("\"name\": \"{example}\"");
-            let text = if file == "app.json" {
-                text.replacen(&own, &format!("\"name\": \"{name}\""), 1)
-            } else {
-                text
-            };
-            files.push((file, text));
+    bootstrap::demo::bundle::of_folder(&folder, |file, text| {
+        if file == "app.json" {
+            text.replacen(&format!("\"name\": \"{example}\""), &format!("\"name\": \"{name}\""), 1)
+        } else {
+            text
         }
-    }
-    zip_of(
-        &files
-            .iter()
-            .map(|(name, text)| (name.as_str(), text.as_str()))
-            .collect::<Vec<_>>(),
-    )
+    })
 }
 
 /// Uploads `room-comfort` for scenarios that only need it; returns its name.
@@ -288,18 +274,4 @@ pub async fn room_comfort(stack: &Stack) -> Result<String> {
         stack.admin().upload(bundle("room-comfort", &name)?).await?;
     }
     Ok(name)
-}
-
-/// Zips files.
-///
-/// # Errors
-/// When a name does not fit into a zip.
-pub fn zip_of(files: &[(&str, &str)]) -> Result<Vec<u8>> {
-    use std::io::Write as _;
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, text) in files {
-        zip.start_file(*name, zip::write::SimpleFileOptions::default())?;
-        zip.write_all(text.as_bytes())?;
-    }
-    Ok(zip.finish()?.into_inner())
 }

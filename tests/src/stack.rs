@@ -7,14 +7,18 @@ use anyhow::{Context as _, Result};
 use bootstrap::progress::{Reporter, reporter};
 use bootstrap::{Installation, Options, Profile};
 use common::config::Config;
-use common::settings::Settings;
+use common::settings::{Settings, SmtpSettings};
 
 use crate::client::Client;
 
 /// Where the test installation lives; removed at the end.
 const DATA_DIR: &str = "/var/tmp/iot-platform-tests";
+/// Where a scenario may take mails.
+const SMTP_PORT: u16 = 12_325;
+/// Where a scenario may take posts.
+pub const WEBHOOK_PORT: u16 = 12_326;
 /// Password that the first admin chooses.
-const ADMIN_PASSWORD: &str = "correct horse battery staple";
+pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
 
 /// A running installation. With `KEEP_STACK` in the environment it is kept at the end and used again, for quick work on a scenario.
 pub struct Stack {
@@ -54,15 +58,28 @@ pub fn config() -> Config {
     config.ports.agent_actions = 12_372;
     config.ports.admin = 12_300;
     config.limits.webhook_private_addresses = true;
+    config.smtp = Some(SmtpSettings {
+        host: "127.0.0.1".to_owned(),
+        port: SMTP_PORT,
+        from: "platform@example.org".to_owned(),
+        username: None,
+        tls: false,
+    });
     config
 }
 
-/// Returns the test installation, up or not.
+/// Returns the live tests' installation with the demo.
 #[must_use]
-pub fn installation(profile: Profile, console: bool) -> Installation {
+pub fn with_demo() -> Installation {
+    installation(Profile::Debug, true, true)
+}
+
+/// Returns the test installation, up or not.
+fn installation(profile: Profile, console: bool, demo: bool) -> Installation {
     let options = Options {
         profile,
         console,
+        demo,
         invocation: "cargo test --workspace".to_owned(),
         ..Options::default()
     };
@@ -75,7 +92,7 @@ impl Stack {
     /// # Errors
     /// When a step fails.
     pub async fn up(profile: Profile, console: bool) -> Result<Self> {
-        let installation = installation(profile, console);
+        let installation = installation(profile, console, false);
         let reporter = reporter();
         let reuse = std::env::var_os("KEEP_STACK").is_some() && installation.layout().settings().exists();
         if !reuse && (installation.layout().settings().exists() || PathBuf::from(DATA_DIR).exists()) {
@@ -137,6 +154,12 @@ impl Stack {
     #[must_use]
     pub fn admin(&self) -> &Client {
         &self.admin
+    }
+
+    /// Returns where the installation sends mails.
+    #[must_use]
+    pub fn smtp_port(&self) -> u16 {
+        SMTP_PORT
     }
 
     /// Returns the address of the console.

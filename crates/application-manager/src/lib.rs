@@ -59,6 +59,9 @@ use app::App;
 use archive::{Keeper, MongoArchive};
 use catalogue::Catalogue;
 
+/// Secret with the token of this host.
+const HOST_TOKEN: &str = "host.token";
+
 /// Assembles the service.
 ///
 /// # Errors
@@ -80,7 +83,8 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         context.entities(),
         context.bus.clone(),
         Passwords::new()?,
-    );
+    )
+    .with_host_token(context.settings.secret(HOST_TOKEN).ok().as_deref());
     let app = Arc::new(App {
         ports: context.settings.ports.clone(),
         public_address: context.settings.public_address.clone(),

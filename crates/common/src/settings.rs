@@ -21,7 +21,7 @@ pub struct Settings {
     /// Where everything of this installation lives.
     pub data_dir: PathBuf,
     /// Folder with one file per secret: `token.key` (shared by deployer, sensor manager, action manager),
-    /// `first-admin.password` (one-time), `smtp.password`, … Mode 0600.
+    /// `first-admin.password` (one-time), `host.token` (with which `bootstrap` acts as the first admin), `smtp.password`, … Mode 0600.
     pub secrets_dir: PathBuf,
     /// Address that people and sensors use to reach this host, without scheme.
     pub public_address: String,

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use simulator::config::Protocol;
 
 use super::quantile;
+use crate::client::member;
 use crate::scenarios::{checkpoint, instance_is};
 use crate::site::{Plan, Site, id};
 use crate::stack::Stack;
@@ -47,10 +48,7 @@ pub(super) async fn run(stack: &Stack, rounds: u32) -> Result<String> {
     let mut text = format!(
         "{READINGS} readings at 500/s over MQTT QoS 1: from the moment a reading is made until the handler of a Python application in its container has it (`sensor → application`), beside `produce → consume` of 500 messages/s with acks=all by the same client library on the same broker, in the same run.\n\n| round | sensor → application p50 ms | p99 ms | produce → consume p50 ms | p99 ms | ratio p50 | ratio p99 |\n|---|---|---|---|---|---|---|\n"
     );
-    let developer = stack
-        .admin()
-        .user("latency-user", &["developer", "end_user"], None)
-        .await?;
+    let developer = member(stack.admin(), "latency-user", &["developer", "end_user"]).await?;
     developer.upload(probe()?).await?;
     for round in 1..=rounds {
         let peer = kafka(stack).await?;
@@ -81,7 +79,7 @@ fn probe() -> Result<Vec<u8>> {
         "start": ["python3", "main.py"], "slots": { "temperature": { "sensor": "temperature" } },
         "resources": { "memory_mib": 128, "cpus": 1.0 },
     });
-    crate::site::zip_of(&[("app.json", &manifest.to_string()), ("main.py", PROBE)])
+    bootstrap::demo::bundle::of_files(&[("app.json", &manifest.to_string()), ("main.py", PROBE)])
 }
 
 /// Milliseconds from the sensor to the application, sorted.

@@ -5,6 +5,7 @@ use serde_json::json;
 use simulator::config::Protocol;
 
 use super::path::{instance_is, task};
+use crate::client::member;
 use crate::site::{Plan, Site, id};
 use crate::stack::Stack;
 use crate::wait::until;
@@ -12,7 +13,7 @@ use crate::wait::until;
 /// From inside a container the agent's two ports answer and nothing else does.
 pub(super) async fn network(stack: &Stack) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let developer = stack.admin().user("nina", &["developer", "end_user"], None).await?;
+    let developer = member(stack.admin(), "nina", &["developer", "end_user"]).await?;
     let plan = Plan {
         name: "Quiet room".to_owned(),
         protocol: Protocol::Http,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use simulator::config::Protocol;
 
 use super::path::instance_is;
-use crate::client::Client;
+use crate::client::{Client, member};
 use crate::site::{Plan, Site, id, room_comfort};
 use crate::stack::Stack;
 use crate::wait::until;
@@ -79,10 +79,7 @@ pub(super) async fn infrastructure(stack: &Stack) -> Result<()> {
 /// When something is lost, doubled, out of order or late.
 pub async fn run_with_faults(stack: &Stack, name: &str, targets: &[&str]) -> Result<Vec<Toll>> {
     let folder = tempfile::tempdir()?;
-    let user = stack
-        .admin()
-        .user(&format!("{name}-user"), &["end_user", "developer"], None)
-        .await?;
+    let user = member(stack.admin(), &format!("{name}-user"), &["end_user", "developer"]).await?;
     let application = room_comfort(stack).await?;
     let plan = Plan {
         name: format!("{name} room"),

@@ -1,7 +1,12 @@
 //! What is shown, one file per story.
 
 mod boundaries;
+mod browser;
 mod exactness;
+mod hostile;
+mod lifecycle;
+mod measured;
+mod messages;
 mod path;
 mod state;
 
@@ -36,12 +41,23 @@ macro_rules! scenarios {
 
 /// All of them, in the order in which they are played.
 pub const SCENARIOS: &[Scenario] = scenarios![
+    "a_second_up_changes_nothing" => lifecycle::again,
+    "an_admins_commands" => lifecycle::commands,
     "store_loses_no_write_under_contention" => state::contention,
     "from_zip_to_device_and_back" => path::from_zip_to_device,
     "a_task_ends_with_its_exit_code" => path::tasks,
+    "notifications_reach_mail_and_webhook" => messages::mail_and_webhook,
+    "hostile_bundles_leave_nothing_behind" => hostile::bundles,
+    "doubtful_readings_are_counted_and_shown" => hostile::readings,
+    "impossible_schedules_are_refused" => hostile::schedules,
+    "bootstrap_says_what_is_wrong_before_it_starts" => hostile::configurations,
     "an_application_reaches_nothing_but_the_agent" => boundaries::network,
     "every_service_killed_at_500_readings_a_second" => exactness::services,
     "container_kafka_and_mongodb_killed" => exactness::infrastructure,
+    "latency_beside_kafka_itself" => measured::latency,
+    "data_survives_down_and_up" => lifecycle::down_and_up,
+    "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
+    "the_demo_switches_its_fan" => lifecycle::demo,
 ];
 
 pub use exactness::{Toll, checkpoint, run_with_faults};

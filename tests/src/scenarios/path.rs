@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use simulator::config::Protocol;
 
-use crate::client::Client;
+use crate::client::{Client, member};
 use crate::site::{Plan, Site, bundle, id};
 use crate::stack::Stack;
 use crate::wait::until;
@@ -30,8 +30,8 @@ pub async fn instance_is(user: &Client, instance: &str, state: &str) -> Result<V
 /// Upload → build → schedule → binding → readings over MQTT and HTTP → page, notification, command → device → stop.
 pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let developer = stack.admin().user("dora", &["developer"], None).await?;
-    let user = stack.admin().user("emil", &["end_user"], None).await?;
+    let developer = member(stack.admin(), "dora", &["developer"]).await?;
+    let user = member(stack.admin(), "emil", &["end_user"]).await?;
     let name = format!("comfort-{}", crate::client::mark());
     let application = developer.upload(bundle("room-comfort", &name)?).await?;
     let plan = Plan {
@@ -103,7 +103,7 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
         Ok((!lines.is_empty()).then_some(()))
     })
     .await?;
-    let others = stack.admin().user("olga", &["end_user"], None).await?;
+    let others = member(stack.admin(), "olga", &["end_user"]).await?;
     let answer = others
         .send(reqwest::Method::GET, &format!("/api/v1/instances/{instance}"), None)
         .await?;
@@ -124,7 +124,7 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
 
 /// Run-to-completion instances end succeeded or failed, with their exit code.
 pub(super) async fn tasks(stack: &Stack) -> Result<()> {
-    let developer = stack.admin().user("tara", &["developer", "end_user"], None).await?;
+    let developer = member(stack.admin(), "tara", &["developer", "end_user"]).await?;
     let folder = tempfile::tempdir()?;
     let plan = Plan {
         name: "Task room".to_owned(),
@@ -159,5 +159,5 @@ pub(crate) fn task(name: &str, program: &str) -> Result<Vec<u8>> {
         "manifest": 1, "name": name, "title": name, "version": "1.0.0", "runtime": { "python": "3" },
         "start": ["python3", "main.py"], "kind": "task",
     });
-    crate::site::zip_of(&[("app.json", &manifest.to_string()), ("main.py", program)])
+    bootstrap::demo::bundle::of_files(&[("app.json", &manifest.to_string()), ("main.py", program)])
 }

@@ -61,6 +61,8 @@ pub(crate) struct Accounts {
     pub(crate) tokens: Entities<ApiToken>,
     /// The hasher.
     pub(crate) passwords: Passwords,
+    /// SHA-256 of the token with which programs of this host's admin act as the first admin.
+    host_token: Option<String>,
     bus: Bus,
     by_address: Mutex<Buckets>,
     by_account: Mutex<Buckets>,
@@ -81,11 +83,23 @@ impl Accounts {
             sessions,
             tokens,
             passwords,
+            host_token: None,
             bus,
             by_address: Mutex::new(Buckets::new(30, 2.0)),
             by_account: Mutex::new(Buckets::new(10, 6.0)),
             started: Instant::now(),
         }
+    }
+
+    /// Knows the token of this host: whoever can read that file is root here and has the platform's secrets anyway.
+    pub(crate) fn with_host_token(mut self, token: Option<&str>) -> Self {
+        self.host_token = token.map(sha256_hex);
+        self
+    }
+
+    /// Whether this is the token of this host.
+    pub(crate) fn is_host_token(&self, token: &str) -> bool {
+        self.host_token.as_deref() == Some(sha256_hex(token).as_str())
     }
 
     /// Works on a store, for tests.

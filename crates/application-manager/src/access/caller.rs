@@ -11,7 +11,7 @@ use common::Timestamp;
 use common::messages::user::Role;
 use runtime::Change;
 
-use super::{Account, sha256_hex};
+use super::{Account, FIRST_ADMIN, sha256_hex};
 use crate::api::ApiError;
 use crate::app::App;
 use crate::rights::Actor;
@@ -109,7 +109,8 @@ fn role_words(role: Role) -> &'static str {
 impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let signed_in = authenticate(app, &parts.headers)
+        let peer = parts.extensions.get::<Peer>().copied();
+        let signed_in = authenticate(app, &parts.headers, peer)
             .await?
             .ok_or_else(ApiError::unauthorized)?;
         if let Some(slot) = parts.extensions.get::<ActorSlot>() {
@@ -130,14 +131,30 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Option<SignedIn>, ApiError> {
+async fn authenticate(app: &App, headers: &HeaderMap, peer: Option<Peer>) -> Result<Option<SignedIn>, ApiError> {
     if let Some(token) = bearer(headers) {
+        if app.accounts.is_host_token(token) && peer.is_some_and(Peer::is_loopback) {
+            return first_admin(app).await;
+        }
         return by_token(app, token).await;
     }
     match cookie(headers, SESSION_COOKIE) {
         Some(secret) => by_session(app, &sha256_hex(secret)).await,
         None => Ok(None),
     }
+}
+
+/// The first admin, for `bootstrap`: that a person has not yet chosen a password does not matter to it.
+async fn first_admin(app: &App) -> Result<Option<SignedIn>, ApiError> {
+    let account = app.accounts.accounts.get(FIRST_ADMIN).await?;
+    Ok(account
+        .map(|account| account.entity)
+        .filter(|account| !account.user.disabled)
+        .map(|account| SignedIn {
+            actor: Actor::of(&account.user),
+            must_change: false,
+            session: None,
+        }))
 }
 
 async fn by_token(app: &App, token: &str) -> Result<Option<SignedIn>, ApiError> {

@@ -10,7 +10,7 @@ use common::messages::user::Role;
 use common::{OperationId, Timestamp};
 use serde_json::json;
 
-use super::rig::{Ask, PASSWORD, Rig};
+use super::rig::{Ask, HOST_TOKEN, PASSWORD, Rig};
 use super::world::World;
 
 fn sign_in<'a>(name: &str, password: &str) -> Ask<'a> {
@@ -64,6 +64,27 @@ async fn the_one_time_password_must_be_changed_and_other_sessions_end() {
     );
     assert_eq!(rig.send(Ask::new("GET", "/api/v1/session", &session)).await.status, 401);
     assert_eq!(rig.send(sign_in("admin", "one-time-password")).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_token_of_this_host_opens_the_door_from_this_host_only() {
+    let rig = Rig::new().await;
+    assert!(rig.app.accounts.ensure_first_admin("one-time-password").await.unwrap());
+    rig.settle_users();
+    let bearer = format!("Bearer {HOST_TOKEN}");
+    for (header, peer, expected) in [
+        (bearer.as_str(), [127, 0, 0, 1], 200),
+        (bearer.as_str(), [192, 0, 2, 7], 401),
+        ("Bearer another token", [127, 0, 0, 1], 401),
+    ] {
+        let headers = [("authorization", header)];
+        let ask = Ask {
+            token: None,
+            peer,
+            ..Ask::new("GET", "/api/v1/users", "").headers(&headers)
+        };
+        assert_eq!(rig.send(ask).await.status, expected, "{header} from {peer:?}");
+    }
 }
 
 #[tokio::test]

@@ -26,6 +26,9 @@ use crate::view::{Fold, ReadModel};
 /// What every account of a test has as password.
 pub(super) const PASSWORD: &str = "correct horse battery";
 
+/// The token of this host.
+pub(super) const HOST_TOKEN: &str = "a token of this host";
+
 /// The application manager and what lies around it.
 pub(super) struct Rig {
     pub(super) app: Arc<App>,
@@ -58,6 +61,7 @@ pub(super) struct Ask<'a> {
     pub(super) token: Option<&'a str>,
     pub(super) body: Option<Value>,
     pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) peer: [u8; 4],
 }
 
 impl<'a> Ask<'a> {
@@ -68,6 +72,7 @@ impl<'a> Ask<'a> {
             token: Some(token),
             body: None,
             headers: &[],
+            peer: [127, 0, 0, 1],
         }
     }
 
@@ -117,7 +122,7 @@ impl Rig {
             ports: settings.ports.clone(),
             public_address: settings.public_address.clone(),
             bus: bus.clone(),
-            accounts: Accounts::on(&documents, &bus),
+            accounts: Accounts::on(&documents, &bus).with_host_token(Some(HOST_TOKEN)),
             view: ReadModel::default(),
             live: crate::live::LiveValues::default(),
             hub: Arc::default(),
@@ -187,7 +192,7 @@ impl Rig {
             None => Body::empty(),
         };
         let mut request = request.body(body).unwrap();
-        request.extensions_mut().insert(Peer(([127, 0, 0, 1], 5000).into()));
+        request.extensions_mut().insert(Peer((ask.peer, 5000).into()));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let streams = headers

@@ -112,6 +112,7 @@ impl Unchanged {
             token: world.sessions.get(who).map(String::as_str),
             body: body(&world, method, path),
             headers: &[],
+            peer: [127, 0, 0, 1],
         };
         let answer = rig.send(ask).await;
         let kind = answer.body["type"].as_str().unwrap_or_default().to_owned();

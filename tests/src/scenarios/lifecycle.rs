@@ -1,0 +1,211 @@
+//! An installation goes down and comes up, by an admin's hand or by accident; what it knew it still knows.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use simulator::config::Protocol;
+
+use super::path::instance_is;
+use crate::client::{Client, member};
+use crate::site::{Plan, Site, id, room_comfort};
+use crate::stack::Stack;
+use crate::wait::until;
+use crate::{admin, faults, ledger};
+
+/// How long an application may take to count what it was owed.
+const DRAINED: Duration = Duration::from_secs(60);
+
+/// `up` on what is up already: nothing changes.
+pub(super) async fn again(stack: &Stack) -> Result<()> {
+    let before = stack.installation().status().await?;
+    let summary = up(stack).await?;
+    ensure!(!summary.changed, "a second `up` changed something");
+    let after = stack.installation().status().await?;
+    let pids = |status: &bootstrap::status::Status| -> Vec<(String, Option<u32>)> {
+        status.rows.iter().map(|row| (row.name.clone(), row.pid)).collect()
+    };
+    ensure!(pids(&before) == pids(&after), "{before}\n{after}");
+    crate::say(&format!("    a second `up` took {:.1} s", summary.took.as_secs_f64()));
+    Ok(())
+}
+
+async fn up(stack: &Stack) -> Result<bootstrap::Summary> {
+    let up = stack.installation().up(stack.reporter()).await;
+    up.map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// `down`, then `up`: all is there, what ran runs, and goes on counting where it was.
+pub(super) async fn down_and_up(stack: &Stack) -> Result<()> {
+    survive(stack, "down and up", async |stack| {
+        stack.installation().down(stack.reporter()).await?;
+        let status = stack.installation().status().await?;
+        ensure!(
+            status.rows.iter().all(|row| row.pid.is_none()),
+            "something still runs: {status}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// kill -9 of the supervisor, of every program and of every application at once, then `up`.
+pub(super) async fn killed_at_once(stack: &Stack) -> Result<()> {
+    survive(stack, "all killed", async |stack| {
+        let supervisor = stack.installation().supervisor_pid().await.context("a supervisor")?;
+        for process in faults::descendants(supervisor) {
+            // A child may have gone with its parent.
+            drop(faults::kill(process));
+        }
+        for container in applications(stack)? {
+            faults::docker(&["kill", "--signal", "KILL", &container])?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn applications(stack: &Stack) -> Result<Vec<String>> {
+    let filter = format!("label=platform.installation={}", stack.settings().name);
+    let list = faults::docker(&["ps", "--quiet", "--filter", &filter])?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+/// Runs an application, lets something happen to the installation while readings are sent, brings it up, and compares.
+async fn survive(stack: &Stack, name: &str, happen: impl AsyncFnOnce(&Stack) -> Result<()>) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let user = member(stack.admin(), &name.replace(' ', "-"), &["end_user"]).await?;
+    let application = room_comfort(stack).await?;
+    let plan = Plan {
+        name: format!("Room of {name}"),
+        protocol: Protocol::Mqtt,
+        sensors: 2,
+        every_ms: 20,
+        count: None,
+        fans: 1,
+    };
+    let site = Site::register(stack, &plan, folder.path()).await?;
+    let instance = id(&site.run_now(&user, &application, json!({})).await?)?;
+    instance_is(&user, &instance, "running").await?;
+    let simulation = site.play().await?;
+    until("some readings are acknowledged", DRAINED, || async {
+        let acknowledged: u64 = ledger::acknowledged(site.journal())?.values().sum();
+        Ok((acknowledged > 200).then_some(()))
+    })
+    .await?;
+    let before = picture(stack.admin()).await?;
+
+    happen(stack).await?;
+    let summary = up(stack).await?;
+    crate::say(&format!("    `up` after {name}: {:.1} s", summary.took.as_secs_f64()));
+
+    let after = until("the picture is whole", DRAINED, || async {
+        let now = picture(stack.admin()).await?;
+        ensure!(now == before, "{}", difference(&before, &now));
+        Ok(Some(now))
+    })
+    .await?;
+    ensure!(!after.is_empty(), "the picture shows something");
+    instance_is(&user, &instance, "running").await?;
+    simulation.stop(DRAINED).await?;
+    let acknowledged = ledger::acknowledged(site.journal())?;
+    until("every acknowledged reading is counted once", DRAINED, || async {
+        let state = super::checkpoint(stack, &instance).await?;
+        ledger::compare(&acknowledged, &state)?;
+        Ok(Some(()))
+    })
+    .await?;
+    user.post(&format!("/api/v1/instances/{instance}/stop"), &json!({}))
+        .await?;
+    instance_is(&user, &instance, "stopped").await.map(drop)
+}
+
+/// Ids and names of everything an admin sees.
+async fn picture(admin: &Client) -> Result<Vec<String>> {
+    let mut seen = Vec::new();
+    for list in [
+        "users",
+        "applications",
+        "locations",
+        "types",
+        "connectors",
+        "sensors",
+        "devices",
+        "schedules",
+        "instances",
+    ] {
+        for entry in admin.list(&format!("/api/v1/{list}")).await? {
+            let name = |field: &str| entry.get(field).map(Value::to_string).unwrap_or_default();
+            seen.push(format!("{list} {} {} {}", name("id"), name("name"), name("due")));
+        }
+    }
+    // What a schedule brings forth meanwhile is no part of the comparison.
+    seen.retain(|line| !line.contains("\"each minute\""));
+    seen.sort();
+    Ok(seen)
+}
+
+fn difference(before: &[String], now: &[String]) -> String {
+    let lost: Vec<&String> = before.iter().filter(|line| !now.contains(line)).collect();
+    let new: Vec<&String> = now.iter().filter(|line| !before.contains(line)).collect();
+    format!("lost {lost:?}, new {new:?}")
+}
+
+/// `status`, `logs`, `restart` as an admin types them.
+pub(super) async fn commands(stack: &Stack) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("config.json");
+    std::fs::write(&file, serde_json::to_string(&crate::stack::config())?)?;
+    let (code, said) = admin::run(&file, &["status"])?;
+    ensure!(code == Some(0), "{code:?} {said}");
+    for wanted in ["scheduler", "ready", "kafka", "MiB"] {
+        ensure!(said.contains(wanted), "`status` does not say `{wanted}`: {said}");
+    }
+    let (code, said) = admin::run(&file, &["logs", "-n", "3", "scheduler"])?;
+    ensure!(code == Some(0) && said.lines().count() >= 3, "{code:?} {said}");
+    let (code, said) = admin::run(&file, &["logs", "nobody"])?;
+    ensure!(code == Some(2) && said.contains("scheduler"), "{code:?} {said}");
+    let pid = stack.pid("scheduler").await?;
+    let (code, said) = admin::run(&file, &["restart", "scheduler"])?;
+    ensure!(code == Some(0), "{code:?} {said}");
+    stack.back("scheduler", pid, Duration::from_secs(10)).await?;
+    let (code, said) = admin::run(&file, &["down", "--delete-data"])?;
+    ensure!(
+        code == Some(2) && said.contains("--yes"),
+        "deleting asks: {code:?} {said}"
+    );
+    stack.healthy(Duration::from_secs(20)).await
+}
+
+/// `up --demo` on what is up: a building, applications, and a fan that was switched; again: nothing changes.
+pub(super) async fn demo(stack: &Stack) -> Result<()> {
+    let installation = crate::stack::with_demo();
+    let began = std::time::Instant::now();
+    let first = installation
+        .up(stack.reporter())
+        .await
+        .map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    ensure!(first.changed, "the demo was there already");
+    crate::say(&format!(
+        "    `up --demo`: {:.1} s to a fan that was switched",
+        began.elapsed().as_secs_f64()
+    ));
+    let second = installation
+        .up(stack.reporter())
+        .await
+        .map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    ensure!(!second.changed, "a second `up --demo` changed something");
+    let instances = stack.admin().list("/api/v1/instances").await?;
+    let runs = instances
+        .iter()
+        .any(|instance| instance["application"]["name"] == "room-comfort" && instance["state"] == "running");
+    ensure!(runs, "room-comfort does not run: {instances:?}");
+    let report = stack.admin().list("/api/v1/schedules").await?;
+    ensure!(
+        report
+            .iter()
+            .any(|schedule| schedule["application"]["name"] == "daily-report"),
+        "daily-report is not scheduled: {report:?}"
+    );
+    Ok(())
+}
