@@ -73,9 +73,13 @@ pub(super) async fn run(stack: &Stack, rounds: u32) -> Result<String> {
     Ok(text)
 }
 
+fn name() -> String {
+    format!("latency-probe-{}", crate::client::mark())
+}
+
 fn probe() -> Result<Vec<u8>> {
     let manifest = json!({
-        "manifest": 1, "name": "latency-probe", "title": "Latency probe", "version": "1.0.0", "runtime": { "python": "3" },
+        "manifest": 1, "name": name(), "title": "Latency probe", "version": "1.0.0", "runtime": { "python": "3" },
         "start": ["python3", "main.py"], "slots": { "temperature": { "sensor": "temperature" } },
         "resources": { "memory_mib": 128, "cpus": 1.0 },
     });
@@ -94,7 +98,7 @@ async fn application(stack: &Stack, user: &crate::client::Client, round: u32) ->
         fans: 0,
     };
     let site = Site::register(stack, &plan, folder.path()).await?;
-    let instance = id(&site.run_now(user, "latency-probe", json!({})).await?)?;
+    let instance = id(&site.run_now(user, &name(), json!({})).await?)?;
     instance_is(user, &instance, "running").await?;
     let simulation = site.play().await?;
     let state = until("all readings are counted", Duration::from_secs(60), || async {

@@ -79,13 +79,16 @@ pub(super) async fn bundles(stack: &Stack) -> Result<()> {
 }
 
 /// What an upload could leave: applications, stored bundles, files.
-async fn traces(stack: &Stack, user: &Client) -> Result<(usize, usize)> {
+async fn traces(stack: &Stack, user: &Client) -> Result<(usize, u64, usize)> {
     let applications = user.list("/api/v1/applications").await?.len();
+    let mongo = runtime::mongo::Mongo::connect(&stack.settings().mongodb, "tests").await?;
+    let bundles = mongo.database().collection::<Value>("bundles.files");
+    let bundles = bundles.count_documents(Default::default()).await?;
     let uploads = stack.settings().data_dir.join("uploads");
     let files = std::fs::read_dir(&uploads)
         .with_context(|| format!("no {}", uploads.display()))?
         .count();
-    Ok((applications, files))
+    Ok((applications, bundles, files))
 }
 
 /// Readings that do not parse or can not be true: refused, counted and shown.

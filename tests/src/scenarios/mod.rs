@@ -3,6 +3,7 @@
 mod boundaries;
 mod browser;
 mod exactness;
+mod failing;
 mod hostile;
 mod lifecycle;
 mod measured;
@@ -44,8 +45,11 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "a_second_up_changes_nothing" => lifecycle::again,
     "an_admins_commands" => lifecycle::commands,
     "store_loses_no_write_under_contention" => state::contention,
+    "stores_keep_their_contract_on_a_server" => state::contracts,
     "from_zip_to_device_and_back" => path::from_zip_to_device,
     "a_task_ends_with_its_exit_code" => path::tasks,
+    "a_build_that_fails_says_why" => failing::build,
+    "an_application_that_fails_is_started_again_with_pauses" => failing::crash_loop,
     "notifications_reach_mail_and_webhook" => messages::mail_and_webhook,
     "hostile_bundles_leave_nothing_behind" => hostile::bundles,
     "doubtful_readings_are_counted_and_shown" => hostile::readings,

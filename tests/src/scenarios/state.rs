@@ -60,6 +60,37 @@ pub(super) async fn contention(stack: &Stack) -> Result<()> {
     stack.healthy(Duration::from_secs(60)).await
 }
 
+/// GridFS and log blocks on the installation's server, by the application manager's own tests.
+pub(super) async fn contracts(stack: &Stack) -> Result<()> {
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = tokio::process::Command::new(cargo)
+        // The features of the whole workspace: nothing but this one package is compiled again.
+        .args([
+            "test",
+            "--workspace",
+            "--features",
+            "application-manager/store-tests",
+            "--lib",
+            "on_a_server",
+        ])
+        .current_dir(workspace)
+        .env("IOT_TEST_MONGODB", &stack.settings().mongodb.uri)
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let passed = said
+        .lines()
+        .filter(|line| line.starts_with("test ") && line.ends_with("ok"))
+        .count();
+    ensure!(
+        output.status.success() && passed == 3,
+        "{passed} passed\n{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
+}
+
 /// Adds one, exactly once: the message id makes a repeat after an unknown outcome harmless.
 async fn add(counters: &Entities<Counter>) -> Result<()> {
     let cause = common::MessageId::new();

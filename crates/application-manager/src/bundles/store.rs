@@ -230,7 +230,7 @@ mod tests {
 
     #[cfg(feature = "store-tests")]
     #[tokio::test]
-    async fn a_bundle_is_stored_once_and_comes_back_whole() {
+    async fn on_a_server_a_bundle_is_stored_once_and_comes_back_whole() {
         let database = database().await;
         let bundles = Bundles::new(&database);
         let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -255,7 +255,7 @@ mod tests {
 
     #[cfg(feature = "store-tests")]
     #[tokio::test]
-    async fn what_an_aborted_upload_left_is_removed_later() {
+    async fn on_a_server_what_an_aborted_upload_left_is_removed_later() {
         let database = database().await;
         let bundles = Bundles::new(&database);
         bundles.put("whole", 3, &zip(b"zip")).await.unwrap();

@@ -177,7 +177,7 @@ mod tests {
 
     #[cfg(feature = "store-tests")]
     #[tokio::test]
-    async fn a_server_keeps_the_contract() {
+    async fn on_a_server_log_blocks_keep_their_contract() {
         let client = mongodb::Client::with_uri_str(std::env::var("IOT_TEST_MONGODB").unwrap())
             .await
             .unwrap();
