@@ -6,28 +6,44 @@ import logging
 import sys
 import uuid
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, TypeVar, Union
 
 from .actions import command_body
 from .context import Context
 from .pages import Pages
 from .runner import Handlers, Runner
-from .settings import Settings, SettingsError
+from .settings import Parameters, Settings, SettingsError
 
 PAGE_PATIENCE = 10.0
 """Seconds that a page waits for the platform to take an action."""
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
+Since = Union[datetime, timedelta, str]
+"""A moment (as a text: RFC 3339), or how far back."""
 
 
 class Application:
     """Handlers for readings and pages; `run` does the rest."""
 
-    def __init__(self, *, on_error: str = "exit", checkpoint_every: int = 200, checkpoint_seconds: float = 1.0):
-        """`on_error`: what follows when a handler raises: `exit` (status 1, started again) or `skip` (logged)."""
+    def __init__(
+        self,
+        *,
+        on_error: str = "exit",
+        checkpoint_every: int = 200,
+        checkpoint_seconds: float = 1.0,
+        stop_seconds: float = 5.0,
+    ):
+        """Takes what is rarely changed.
+
+        Args:
+            on_error: What follows when a handler raises: `exit` (status 1, started again) or `skip` (logged).
+            checkpoint_every: Save after so many readings.
+            checkpoint_seconds: Save at the latest so long after something changed.
+            stop_seconds: How long an end may wait for what is on its way; less than `stop_timeout_seconds` of app.json.
+        """
         if on_error not in ("exit", "skip"):
             raise ValueError(f"on_error is `{on_error}`: allowed are exit, skip")
-        self._handlers = Handlers(on_error=on_error, every=checkpoint_every, seconds=checkpoint_seconds)
+        self._handlers = Handlers(on_error, checkpoint_every, checkpoint_seconds, stop_seconds)
         self._pages = Pages()
         self._runner: Runner | None = None
 
@@ -85,7 +101,7 @@ class Application:
         self,
         *,
         until_now: bool = False,
-        since: datetime | timedelta | str | None = None,
+        since: Since | Callable[[Parameters], Since] | None = None,
         settings: Settings | None = None,
     ) -> None:
         """Runs, then ends the program.
@@ -94,7 +110,8 @@ class Application:
 
         Args:
             until_now: End when the readings that are there now were delivered (a task).
-            since: Where a first run begins: a moment, or how far back; without it at what comes next.
+            since: Where a first run begins: a moment, or how far back, or a function of the parameters that returns one
+                of these; without it at what comes next.
             settings: Instead of the environment.
         """
         _log_to_stdout()
@@ -105,7 +122,7 @@ class Application:
             sys.exit(78)
         query = {"until": "now"} if until_now else {}
         if since is not None:
-            query["from"] = _moment(since)
+            query["from"] = _moment(since(settings.parameters) if callable(since) else since)
         self._runner = Runner(settings, self._handlers, query)
         if settings.port is not None:
             self._pages.serve(settings, self._runner)
@@ -119,7 +136,7 @@ class Application:
         return self._runner
 
 
-def _moment(since: datetime | timedelta | str) -> str:
+def _moment(since: Since) -> str:
     if isinstance(since, str):
         return since
     if isinstance(since, timedelta):

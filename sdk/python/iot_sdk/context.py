@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+import urllib.parse
 from typing import Any
 
 from .actions import Actions, command_body
 from .messages import Binding
 from .settings import Parameters, Settings
+
+LONGEST_KEY = 200
+"""Characters that the platform takes as the key of an action."""
 
 
 class Context:
@@ -32,14 +36,26 @@ class Context:
         self._copy = "{}"
 
     def command(
-        self, slot: str, command: str, arguments: dict[str, Any] | None = None, *, device: str | None = None
+        self,
+        slot: str,
+        command: str,
+        arguments: dict[str, Any] | None = None,
+        *,
+        device: str | None = None,
+        once: str | None = None,
     ) -> str:
-        """Sends a command to each device of a slot (or to `device`); returns its id once the platform has it."""
-        return self._actions.command(self._key(), command_body(slot, command, arguments, device))
+        """Sends a command to each device of a slot (or to `device`); returns its id once the platform has it.
 
-    def notify(self, title: str, text: str = "", *, severity: str = "info") -> str:
-        """Sends a notification to whoever runs the application; severity is info, warning or critical."""
-        return self._actions.notify(self._key(), title, text, severity)
+        `once` is a name of your choice: under it this happens once in the life of this instance.
+        """
+        return self._actions.command(self._key(once), command_body(slot, command, arguments, device))
+
+    def notify(self, title: str, text: str = "", *, severity: str = "info", once: str | None = None) -> str:
+        """Sends a notification to whoever runs the application; severity is info, warning or critical.
+
+        `once` is a name of your choice: under it this happens once in the life of this instance.
+        """
+        return self._actions.notify(self._key(once), title, text, severity)
 
     def command_state(self, command: str) -> dict[str, Any]:
         """Returns what became of a command: queued, sent, acknowledged, failed or expired."""
@@ -66,7 +82,14 @@ class Context:
         self._cause = cause
         self._ordinal = 0
 
-    def _key(self) -> str:
+    def _key(self, once: str | None) -> str:
+        if once is not None:
+            key = f"once/{urllib.parse.quote(once, safe='')}"
+            if not once or len(key) > LONGEST_KEY:
+                raise ValueError(
+                    f"once is `{once}`: allowed are 1 to {LONGEST_KEY - 5} characters (encoded as in a URL)"
+                )
+            return key
         key = f"{self._cause}/{self._ordinal}"
         self._ordinal += 1
         return key

@@ -106,7 +106,7 @@ class Pages:
         Handler.routes, Handler.runner, Handler.live = routes, runner, live
         self._server = http.server.ThreadingHTTPServer(("0.0.0.0", settings.port or 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, name="pages", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.1,), name="pages", daemon=True).start()
         return self._server.server_address[1]
 
     def stop(self) -> None:

@@ -25,8 +25,6 @@ log = logging.getLogger("iot_sdk")
 
 EXIT_OK, EXIT_FAILED, EXIT_FENCED = 0, 1, 75
 LARGEST_STATE = 256 * 1024
-STOP_SECONDS = 5.0
-"""How long an end may wait for what is on its way; the platform gives ten seconds."""
 
 
 @dataclass
@@ -36,6 +34,8 @@ class Handlers:
     on_error: str = "exit"
     every: int = 200
     seconds: float = 1.0
+    stop: float = 5.0
+    """Seconds that an end may wait for what is on its way."""
     readings: list[tuple[str | None, Callable[[Reading, Context], None]]] = field(default_factory=list)
     open: list[Callable[[Context], None]] = field(default_factory=list)
     binding: list[Callable[[Context], None]] = field(default_factory=list)
@@ -62,6 +62,7 @@ class Runner:
         self._stream: Stream | None = None
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._checkpoints = Checkpoints()
+        self._events = 0
 
     def run(self) -> int:
         """Returns the exit status."""
@@ -84,7 +85,7 @@ class Runner:
                 self._stream.close()
             if status is not None:
                 return status
-            if self._checkpoints.saved or self._checkpoints.consumed:
+            if self._checkpoints.progressed:
                 wait = 0.1
             log.warning("%s; connecting again", self._stream.lost)
             self._sleep(wait * random.uniform(0.8, 1.2))
@@ -94,7 +95,7 @@ class Runner:
     def stop(self) -> None:
         """Asks for the end: what is consumed is saved first. May be called in a signal handler, hence only flags."""
         self.stopping = True
-        self._stop_at = time.monotonic() + STOP_SECONDS
+        self._stop_at = time.monotonic() + self.handlers.stop
         self._bell.put(None)
         if self._stream is not None:
             self._stream.wake()
@@ -150,7 +151,7 @@ class Runner:
         message = stream.next(self._checkpoints.wait(time.monotonic()))
         if message is not None:
             self._handle(stream, message)
-        self._checkpoints.save(stream.saved)
+        self._checkpoints.answered(stream.answers)
         if self._checkpoints.due(time.monotonic()):
             self._save(stream)
 
@@ -165,10 +166,10 @@ class Runner:
             log.info("standing by: another copy holds the session")
         elif kind == "binding":
             self.context.binding = Binding.parse(message["binding"])
-            self._call("binding", self.handlers.binding, self.context)
+            self._on_event("binding", self.handlers.binding, self.context)
         elif kind == "gap":
             log.warning("readings of sensor %s were lost: %s", message["sensor"], message["lost"])
-            self._call("gap", self.handlers.gap, message["sensor"], message["lost"], self.context)
+            self._on_event("gap", self.handlers.gap, message["sensor"], message["lost"], self.context)
         elif kind == "end":
             self._on_end(stream)
         elif kind == "caught_up":
@@ -183,7 +184,19 @@ class Runner:
         self.actions.session = message["session"]
         self.standby = False
         log.info("session %s opened", message["session"])
-        self._call("open", self.handlers.open, self.context)
+        self._events = 0
+        self._on_event("open", self.handlers.open, self.context)
+
+    def _on_event(self, kind: str, handlers: list[Callable[..., None]], *arguments: Any) -> None:
+        """Calls handlers for what is no reading: nothing names it from one session to the next.
+
+        So what they send happens once in each session that calls them; what they change is saved without waiting for
+        a reading, because the next session begins with it.
+        """
+        if handlers:
+            self._events += 1
+            self._call(f"{kind}/{self.actions.session}/{self._events}", handlers, *arguments)
+            self._checkpoints.touch(time.monotonic())
 
     def _on_reading(self, reading: Reading) -> None:
         handlers = [handler for slot, handler in self.handlers.readings if slot is None or slot == reading.slot]
@@ -191,17 +204,14 @@ class Runner:
         self._checkpoints.consume(reading.n, time.monotonic())
 
     def _on_end(self, stream: Stream) -> None:
-        saved = self._save_all(stream)
-        if saved:
-            self._call("end", self.handlers.end, self.context)
-            if self.handlers.end and self._checkpoints.consumed:
-                self._checkpoints.reopen()
-                stream.saved = self._checkpoints.saved
-                saved = self._save_all(stream)
-        if not saved:
-            stream.close()  # connects again, and is told of the end again
-            return
-        raise _Ended("all readings were delivered")
+        if self._save_all(stream):
+            if self.handlers.end:
+                # A task ends once, whichever session comes to it: its cause is the same in all of them.
+                self._call("end", self.handlers.end, self.context)
+                self._checkpoints.touch(time.monotonic())
+            if self._save_all(stream):
+                raise _Ended("all readings were delivered")
+        stream.close()  # connects again, and is told of the end again
 
     def _call(self, cause: str, handlers: list[Callable[..., None]], *arguments: Any) -> None:
         if not handlers:
@@ -227,14 +237,14 @@ class Runner:
 
     def _save_all(self, stream: Stream) -> bool:
         """Saves everything consumed and waits for it; false when that did not succeed."""
-        until = time.monotonic() + STOP_SECONDS
+        until = time.monotonic() + self.handlers.stop
         while not self._checkpoints.complete:
             if stream.lost or stream.fenced or time.monotonic() > until:
                 log.warning("the last readings could not be saved: they will be delivered again")
                 return False
-            if self._checkpoints.unsent and self._checkpoints.saved >= self._checkpoints.sent:
+            if self._checkpoints.unsent and not self._checkpoints.on_its_way:
                 self._save(stream)
             # Readings that still come are left: they are delivered again to whoever comes next.
             stream.next(0.1)
-            self._checkpoints.save(stream.saved)
+            self._checkpoints.answered(stream.answers)
         return True

@@ -19,7 +19,7 @@ FENCED = 4409
 
 
 class Stream:
-    """One connection. `lost`, `fenced` and `saved` are what is known now, whatever still waits to be handled."""
+    """One connection. `lost`, `fenced` and `answers` are what is known now, whatever still waits to be handled."""
 
     def __init__(self, socket: WebSocket):
         self._socket = socket
@@ -27,8 +27,8 @@ class Stream:
         self._incoming: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.lost: ConnectionClosed | None = None
         self.fenced = False
-        self.saved = 0
-        """Readings up to this one are saved. Behind thousands of waiting readings it would be known too late."""
+        self.answers = 0
+        """Checkpoints that are saved. Behind thousands of waiting readings it would be known too late."""
         threading.Thread(target=self._read, name="readings", daemon=True).start()
 
     @classmethod
@@ -47,7 +47,7 @@ class Stream:
                 if kind == "fenced":
                     self.fenced = True
                 elif kind == "checkpointed":
-                    self.saved = message["n"]
+                    self.answers += 1
                 self._incoming.put(message)
         except ConnectionClosed as error:
             self.fenced = self.fenced or error.code == FENCED

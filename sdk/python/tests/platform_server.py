@@ -158,6 +158,7 @@ class Platform:
         self.paths = []
         self.requests = []  # (path, key, session, body, saved when it came)
         self.actions = {}
+        self.peer = None  # the one that holds the session
         self.fence = threading.Event()
         self.standby = threading.Event()
         self.gap = None
@@ -179,7 +180,7 @@ class Platform:
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def environment(self):
@@ -192,6 +193,10 @@ class Platform:
         self.listener.close()
         self.http.shutdown()
         self.http.server_close()
+
+    def drop(self):
+        """Ends the connection of the session, as a restarted service does."""
+        self.peer.close()
 
     def _on_action(self, request):
         body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
@@ -226,6 +231,7 @@ class Platform:
             self.session += 1
             session, start = self.session, self.saved
         peer.send({"type": "opened", "session": session, "state": self.state, "carried": False, "binding": BINDING})
+        self.peer = peer
         window = threading.Semaphore(5000)
         threading.Thread(target=self._checkpoints_of, args=(peer, session, start, window), daemon=True).start()
         if self.gap:

@@ -54,7 +54,7 @@ class RunningCase(unittest.TestCase):
         process.kill()
         process.wait()
 
-    def eventually(self, condition, what, seconds=20):
+    def eventually(self, condition, what, seconds=60):
         until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until:
@@ -63,7 +63,7 @@ class RunningCase(unittest.TestCase):
 
     def assert_exit(self, process, status):
         try:
-            found = process.wait(20)
+            found = process.wait(60)
         except subprocess.TimeoutExpired:
             found = "nothing"
         self.assertEqual(found, status, self.log.read_text())

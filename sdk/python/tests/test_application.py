@@ -5,7 +5,7 @@ import json
 import signal
 import urllib.request
 
-from .platform_server import Platform, reading
+from .platform_server import BINDING, Platform, reading
 from .running import RunningCase, free_port
 
 
@@ -46,12 +46,17 @@ class Readings(RunningCase):
         self.assert_exit(process, 0)
         self.assertEqual((platform.saved, platform.state["count"], len(platform.checkpoints)), (50, 50, 1))
 
-    def test_saves_by_number_and_by_time(self):
+    def test_saves_by_number(self):
         platform = Platform([reading(index) for index in range(1, 451)])
-        self.start(platform)
-        self.eventually(lambda: platform.saved == 450, "450 readings saved")
-        self.assertLessEqual(len(platform.checkpoints), 3)
-        self.assertGreaterEqual(platform.checkpoints[0]["n"], 200)
+        self.start(platform, SECONDS_="3600")
+        self.eventually(lambda: platform.saved >= 400, "400 readings saved")
+        saved = [0, *(checkpoint["n"] for checkpoint in platform.checkpoints)]
+        self.assertTrue(all(after - before >= 200 for before, after in zip(saved, saved[1:])), saved)
+
+    def test_saves_by_time(self):
+        platform = Platform([reading(index) for index in range(1, 51)])
+        self.start(platform, EVERY="100000")
+        self.eventually(lambda: platform.saved == 50, "50 readings saved")
 
     def test_ends_when_a_newer_copy_has_taken_over(self):
         platform = Platform([reading(1)])
@@ -77,6 +82,12 @@ class Readings(RunningCase):
         self.assertEqual((platform.saved, platform.state["count"], platform.state["ended"]), (25, 25, True))
         self.assertEqual(platform.actions["end/0"], {"title": "the end", "text": "25", "severity": "info"})
         self.assertEqual((platform.paths[0]["until"], platform.paths[0]["from"]), ("now", "2026-01-01T00:00:00Z"))
+
+    def test_a_task_without_readings_ends(self):
+        platform = Platform(task=True)
+        self.assert_exit(self.start(platform, "--task"), 0)
+        self.assertEqual((platform.saved, platform.state["count"], platform.state["ended"]), (0, 0, True))
+        self.assertEqual(list(platform.actions), ["end/0"])
 
     def test_a_gap_is_told(self):
         platform = Platform([reading(1)])
@@ -129,6 +140,28 @@ class ActionsSent(RunningCase):
         self.assertEqual(body, {"slot": "fan", "command": "switch", "arguments": {"on": False}})
         self.assertIn("starting; trying again", self.log.read_text())
 
+    def test_what_no_reading_causes_happens_once_in_each_session(self):
+        platform = Platform()
+        platform.gap = {"sensor": "sensor-1", "lost": "retention"}
+        self.start(platform, TELL="1")
+        expected = []
+        for session in (1, 2):
+            keys = ("open/{}/1/0", "once/the%20beginning%3A%20100%20%25", "open/{}/1/1")
+            keys += ("gap/{}/2/0", "binding/{}/3/0", "binding/{}/4/0")
+            expected += [key.format(session) for key in keys]
+            sent = len(expected) - 2
+            self.eventually(lambda sent=sent: len(platform.requests) == sent, f"{sent} actions")
+            for _ in range(2):
+                platform.peer.send({"type": "binding", "binding": BINDING})
+            self.eventually(lambda sent=sent: len(platform.requests) == sent + 2, f"{sent + 2} actions")
+            # Saved although there is no reading: the next session begins with it.
+            self.eventually(lambda session=session: (platform.state or {}).get("opened") == session, "the state")
+            platform.drop()
+        self.assertEqual([request[1] for request in platform.requests][: len(expected)], expected)
+        self.assertEqual(platform.saved, 0)
+        twice = [key for key in set(expected) if expected.count(key) > 1]
+        self.assertEqual(len(twice), 1, "what may happen once only has one key in both sessions")
+
     def test_an_older_session_ends(self):
         platform = Platform([reading(10)], answers=lambda *_: (409, {}, {"title": "older session"}))
         self.assert_exit(self.start(platform), 75)
@@ -141,7 +174,7 @@ class ActionsSent(RunningCase):
 
     def test_stops_although_an_action_cannot_be_sent(self):
         platform = Platform([reading(index) for index in range(1, 11)], answers=lambda *_: (503, {}, {}))
-        process = self.start(platform, EVERY="1")
+        process = self.start(platform, EVERY="1", STOP="0.3")
         self.eventually(lambda: platform.requests, "a request")
         process.send_signal(signal.SIGTERM)
         self.assert_exit(process, 0)

@@ -25,7 +25,12 @@ class RoomComfort(RunningCase):
         platform = Platform(readings)
         port = free_port()
         process = self.start(platform, script=FOLDER / "main.py", IOT_PARAMETERS=PARAMETERS, IOT_PORT=str(port))
-        self.eventually(lambda: platform.saved == 11, "11 readings saved")
+        self.eventually(lambda: b'"count": 11' in get(port, "/live?once"), "11 readings counted")
+        self.assertIn(b'new EventSource("live")', get(port, "/"))
+        live = json.loads(get(port, "/live?once"))
+        self.assertEqual((live["count"], live["fan"], live["location"]), (11, ["Ceiling fan"], "Building A / Lab"))
+        process.send_signal(signal.SIGTERM)
+        self.assert_exit(process, 0)
         state = platform.state
         self.assertEqual((state["count"], state["out_of_order"], state["switched"]), (11, 1, 3))
         sensor = state["sensors"]["sensor-0"]
@@ -37,12 +42,6 @@ class RoomComfort(RunningCase):
         )
         titles = [body["title"] for body in bodies if "title" in body]
         self.assertEqual(titles, ["Sensor-0 is too warm"] * 2, "once per crossing")
-
-        self.assertIn(b'new EventSource("live")', get(port, "/"))
-        live = json.loads(get(port, "/live?once"))
-        self.assertEqual((live["count"], live["fan"], live["location"]), (11, ["Ceiling fan"], "Building A / Lab"))
-        process.send_signal(signal.SIGTERM)
-        self.assert_exit(process, 0)
 
     def test_the_manifest_is_complete(self):
         manifest = json.loads((FOLDER / "app.json").read_text())

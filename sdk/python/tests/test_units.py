@@ -5,6 +5,7 @@ import unittest
 
 from iot_sdk.application import Application, _moment
 from iot_sdk.checkpoints import Checkpoints
+from iot_sdk.context import Context
 from iot_sdk.messages import Binding, Reading
 from iot_sdk.settings import Parameters, Settings, SettingsError
 
@@ -22,7 +23,7 @@ class CheckpointsDue(unittest.TestCase):
         self.assertTrue(checkpoints.due(0.0))
         self.assertEqual(checkpoints.send(), 3)
         self.assertFalse(checkpoints.complete)
-        checkpoints.save(3)
+        checkpoints.answered(1)
         self.assertTrue(checkpoints.complete)
 
     def test_by_time(self):
@@ -39,8 +40,20 @@ class CheckpointsDue(unittest.TestCase):
         checkpoints.consume(2, 0.0)
         self.assertFalse(checkpoints.due(5.0))
         self.assertIsNone(checkpoints.wait(5.0))
-        checkpoints.save(1)
+        checkpoints.answered(1)
         self.assertTrue(checkpoints.due(5.0))
+
+    def test_a_change_between_two_readings_is_saved(self):
+        checkpoints = Checkpoints(every=10, seconds=1.0)
+        self.assertTrue(checkpoints.complete)
+        for answers in (1, 2):
+            checkpoints.touch(0.0)
+            self.assertFalse(checkpoints.due(0.9))
+            self.assertTrue(checkpoints.due(1.0))
+            self.assertEqual(checkpoints.send(), 0)
+            self.assertFalse(checkpoints.complete)
+            checkpoints.answered(answers)
+            self.assertTrue(checkpoints.complete)
 
 
 ENVIRONMENT = {"IOT_READINGS": "ws://h:1", "IOT_ACTIONS": "http://h:2", "IOT_TOKEN_FILE": "/nowhere"}
@@ -85,6 +98,23 @@ class Messages(unittest.TestCase):
         self.assertEqual(_moment(moment), "2026-01-01T00:00:00.000Z")
         with self.assertRaises(ValueError):
             _moment(datetime.datetime(2026, 1, 1))
+
+    def test_names_of_what_happens_once(self):
+        keys = []
+
+        class Actions:
+            def notify(self, key, *_):
+                keys.append(key)
+
+        context = Context(Settings.from_environment(ENVIRONMENT), Actions())
+        context.begin("0:7")
+        context.notify("a")
+        context.notify("b", once="Höchstwert")
+        context.notify("c")
+        self.assertEqual(keys, ["0:7/0", "once/H%C3%B6chstwert", "0:7/1"])
+        for name in ("", "x" * 196, "ü" * 40):
+            with self.subTest(name), self.assertRaisesRegex(ValueError, "allowed are 1 to 195 characters"):
+                context.notify("d", once=name)
 
     def test_wrong_use_is_said(self):
         app = Application()

@@ -9,14 +9,24 @@ from iot_sdk import Application
 app = Application(
     on_error=os.environ.get("ON_ERROR", "exit"),
     checkpoint_every=int(os.environ.get("EVERY", "200")),
-    checkpoint_seconds=float(os.environ.get("SECONDS_", "1.0")),
+    checkpoint_seconds=float(os.environ.get("SECONDS_", "0.05")),
+    stop_seconds=float(os.environ.get("STOP", "5.0")),
 )
 
 
 @app.on_open
 def opened(context):
     context.state.setdefault("count", 0)
-    print("bound to", context.binding["temperature"][0].name)
+    context.state["opened"] = context.state.get("opened", 0) + 1
+    if os.environ.get("TELL"):
+        context.notify("opened")
+        context.notify("begun", once="the beginning: 100 %")
+        context.command("fan", "switch", {"on": True})
+
+
+@app.on_binding
+def bound(context):
+    context.notify("bound")
 
 
 @app.on_reading("temperature")
@@ -38,6 +48,8 @@ def handle(reading, context):
 @app.on_gap
 def gap(sensor, reason, context):
     context.state["gap"] = [sensor, reason]
+    if os.environ.get("TELL"):
+        context.notify("gap", sensor)
 
 
 @app.on_end
