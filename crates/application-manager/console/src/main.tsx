@@ -48,7 +48,7 @@ if (root) {
           <LiveProvider hub={hub}>
             <ModalsProvider>
               <section aria-label="messages">
-                <Notifications position="top-right" limit={4} withinPortal={false} />
+                <Notifications position="bottom-right" limit={4} withinPortal={false} />
               </section>
               <Gate>
                 <RouterProvider router={router} />

@@ -1,6 +1,8 @@
 import { queryOptions } from '@tanstack/react-query';
 import { api, ask } from '@/api/client';
 import { listOptions, PART, readAll } from '@/api/lists';
+import type { Connector } from '@/api/types';
+import { many } from '@/ui/format';
 
 const read = (limit: number) => (after: string | undefined) => ask(api.GET('/api/v1/connectors', { params: { query: { after, limit } } }));
 
@@ -14,4 +16,13 @@ export function connectorOptions(id: string) {
     queryKey: ['connectors', 'one', id],
     queryFn: () => ask(api.GET('/api/v1/connectors/{id}', { params: { path: { id } } })),
   });
+}
+
+/** Says what a connector carries. */
+export function carries(connector: Connector): string {
+  const parts = [
+    connector.sensors.length > 0 ? many(connector.sensors.length, 'sensor') : '',
+    connector.devices.length > 0 ? many(connector.devices.length, 'device') : '',
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? 'nothing yet' : parts.join(', ');
 }

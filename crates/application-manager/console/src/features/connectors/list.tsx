@@ -4,14 +4,13 @@ import { IconPlugConnected, IconPlus } from '@tabler/icons-react';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import type { Connector } from '@/api/types';
-import { many } from '@/ui/format';
 import { List } from '@/ui/list';
 import { Ago } from '@/ui/moment';
 import { Empty } from '@/ui/outcome';
 import { Page } from '@/ui/page';
 import type { Column } from '@/ui/table';
 import { NewConnector } from './create';
-import { connectorListOptions } from './data';
+import { carries, connectorListOptions } from './data';
 
 const COLUMNS: Column<Connector>[] = [
   {
@@ -26,14 +25,6 @@ const COLUMNS: Column<Connector>[] = [
   { title: 'Carries', cell: carries },
   { title: 'Registered', cell: (connector) => <Ago at={connector.created} />, wideOnly: true },
 ];
-
-export function carries(connector: Connector): string {
-  const parts = [
-    connector.sensors.length > 0 ? many(connector.sensors.length, 'sensor') : '',
-    connector.devices.length > 0 ? many(connector.devices.length, 'device') : '',
-  ].filter((part) => part !== '');
-  return parts.length === 0 ? 'nothing yet' : parts.join(', ');
-}
 
 export function ConnectorsPage() {
   const connectors = useInfiniteQuery(connectorListOptions);

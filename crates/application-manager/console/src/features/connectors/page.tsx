@@ -5,7 +5,6 @@ import { Link, useNavigate, useParams } from '@tanstack/react-router';
 import { api, change } from '@/api/client';
 import type { Connector } from '@/api/types';
 import { confirm, tellProblem } from '@/ui/confirm';
-import { CopyButton } from '@/ui/copy';
 import { Ago } from '@/ui/moment';
 import { Empty } from '@/ui/outcome';
 import { Columns, Page } from '@/ui/page';
@@ -13,7 +12,7 @@ import { PageOf } from '@/ui/page-of';
 import { Facts, Panel } from '@/ui/panel';
 import { Table } from '@/ui/table';
 import { CredentialsPanel } from './credentials';
-import { connectorOptions } from './data';
+import { carries, connectorOptions } from './data';
 
 export function ConnectorPage() {
   const { id } = useParams({ strict: false }) as { id: string };
@@ -70,14 +69,8 @@ function Shown({ connector }: { connector: Connector }) {
       <Panel>
         <Facts
           facts={[
-            [
-              'User name',
-              <Group key="name" gap={4} wrap="nowrap">
-                <code className="mono">{connector.id}</code>
-                <CopyButton text={connector.id} label="copy user name" />
-              </Group>,
-            ],
             ['Location', connector.location.path],
+            ['Carries', carries(connector)],
             ['Registered', <Ago key="created" at={connector.created} />],
           ]}
         />
@@ -110,6 +103,12 @@ function Shown({ connector }: { connector: Connector }) {
           )}
         </Panel>
       </Columns>
+      <Panel title="How it signs in">
+        <CredentialsPanel credentials={connector.access} />
+        <p className="soft small" style={{ margin: '12px 0 0' }}>
+          Its secret was shown once, when it was made. If it got lost, make a new one.
+        </p>
+      </Panel>
       <Modal opened={rotate.data !== undefined} onClose={rotate.reset} title={`How ${connector.name} signs in`} size="lg" closeOnClickOutside={false}>
         {rotate.data && <CredentialsPanel credentials={rotate.data.credentials} />}
         <Group justify="flex-end" mt="md">

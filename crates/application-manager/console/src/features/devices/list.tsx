@@ -55,7 +55,7 @@ export function DevicesPage() {
         target={(device) => ({ to: '/devices/$id', params: { id: device.id } })}
         text={(device) => `${device.name} ${device.type.title} ${device.location.path} ${device.connector.name}`}
         filtered={location !== null}
-        filters={<LocationSelect size="xs" w={220} aria-label="at the location" placeholder="All locations" clearable required={false} value={location} onChange={setLocation} />}
+        filters={<LocationSelect size="xs" w={220} aria-label="at the location" none="All locations" required={false} value={location} onChange={setLocation} />}
         empty={
           <Empty icon={IconCpu} title="No devices yet" action={register}>
             A device takes commands of its type, such as a fan that is switched. It gets them over MQTT or HTTP and reports what

@@ -58,7 +58,7 @@ function LocationForm({ location, parent, close, made }: LocationDialogProps) {
       <Stack>
         <TextInput label="Name" placeholder="Lab" required withAsterisk={false} data-autofocus {...form.getInputProps('name')} />
         <Autocomplete label="Kind" data={KINDS} required withAsterisk={false} {...form.getInputProps('kind')} />
-        <LocationSelect label="Within" manage required={false} clearable={location === undefined} placeholder="nothing: it stands on its own" without={location?.id} {...form.getInputProps('parent')} />
+        <LocationSelect label="Within" manage required={false} none={location === undefined ? 'nothing: it stands on its own' : undefined} without={location?.id} {...form.getInputProps('parent')} />
         <ProblemNote error={save.error} />
         <Group justify="flex-end">
           <Button variant="default" onClick={close}>

@@ -1,7 +1,7 @@
 import { ActionIcon, Button, Checkbox, Select, TextInput, Tooltip } from '@mantine/core';
 import { IconArrowBarToDown, IconDownload, IconSearch, IconTerminal2 } from '@tabler/icons-react';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { clock } from '@/ui/format';
+import { clock, many } from '@/ui/format';
 import { Empty } from '@/ui/outcome';
 import { asText, filter, type Line, type Shown } from './lines';
 import classes from './log-view.module.css';
@@ -70,7 +70,7 @@ export function LogView({ lines, file, older, hint, onSearch }: LogViewProps) {
         <Select size="xs" w={126} aria-label="which lines" data={SHOWN} value={shown} onChange={(value) => { setShown((value ?? 'all') as Shown); }} />
         <Checkbox size="xs" label="Wrap" checked={wrap} onChange={(event) => { setWrap(event.currentTarget.checked); }} />
         <span className={classes.count}>
-          {visible.length === lines.length ? `${String(lines.length)} lines` : `${String(visible.length)} of ${String(lines.length)} lines`}
+          {visible.length === lines.length ? many(lines.length, 'line') : `${String(visible.length)} of ${many(lines.length, 'line')}`}
         </span>
         <Tooltip label="save as a file">
           <ActionIcon variant="subtle" aria-label="save as a file" disabled={lines.length === 0} onClick={() => { save(file, asText(lines)); }}>

@@ -1,6 +1,6 @@
 import { Button } from '@mantine/core';
 import { IconArrowRight, IconBell, IconPlayerPlay } from '@tabler/icons-react';
-import { useInfiniteQuery } from '@tanstack/react-query';
+import { useInfiniteQuery, type UseInfiniteQueryResult } from '@tanstack/react-query';
 import { Link, type LinkProps } from '@tanstack/react-router';
 import type { Sensor } from '@/api/types';
 import { instanceListOptions } from '@/features/instances/data';
@@ -63,15 +63,15 @@ export function LatestNotifications() {
 }
 
 /** Sensors that should have sent by now. */
-export function QuietSensors({ sensors }: { sensors: Sensor[] }) {
-  const quiet = sensors.filter(({ signal }) => signal !== 'live');
+export function QuietSensors({ sensors }: { sensors: UseInfiniteQueryResult<Sensor[]> }) {
   return (
     <Panel title="Quiet sensors" aside={<More to="/sensors" label="All sensors" />} flush>
-      {quiet.length === 0 ? (
-        <Empty title={sensors.length === 0 ? 'No sensors yet' : 'Every sensor sends as expected'} />
-      ) : (
-        <QuietTable sensors={quiet} />
-      )}
+      <Outcome of={sensors}>
+        {(all) => {
+          const quiet = all.filter(({ signal }) => signal !== 'live');
+          return quiet.length === 0 ? <Empty title={all.length === 0 ? 'No sensors yet' : 'Every sensor sends as expected'} /> : <QuietTable sensors={quiet} />;
+        }}
+      </Outcome>
     </Panel>
   );
 }

@@ -33,7 +33,7 @@ export function OverviewPage() {
       <Columns wide>
         <div style={{ display: 'flex', flexDirection: 'column', gap: 16, minWidth: 0 }}>
           {seesInstances && <LatestInstances />}
-          {owns && <QuietSensors sensors={sensors.data ?? []} />}
+          {owns && <QuietSensors sensors={sensors} />}
         </div>
         <div style={{ display: 'flex', flexDirection: 'column', gap: 16, minWidth: 0 }}>
           {runs && <LatestNotifications />}

@@ -1,4 +1,4 @@
-import { useMantineColorScheme } from '@mantine/core';
+import { useComputedColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
@@ -81,7 +81,8 @@ function options(labels: string[], unit: string | null | undefined, width: numbe
 export function Chart({ title, unit, tracks, from, to, height = 220 }: ChartProps) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
-  const { colorScheme } = useMantineColorScheme();
+  // Colours are drawn, not styled: another scheme, also the system's, means another drawing.
+  const colorScheme = useComputedColorScheme();
   const labels = tracks.map((track) => track.label).join('\n');
   const data = useMemo(() => align(tracks), [tracks]);
   const latest = useRef({ data, from, to });

@@ -1,6 +1,10 @@
+import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
+import { Examples } from '@/features/connectors/credentials';
+import { connectorOptions } from '@/features/connectors/data';
 import type { Thing } from '@/features/connectors/snippets';
 import { CopyLine } from '@/ui/copy';
+import { Outcome } from '@/ui/outcome';
 import { Panel } from '@/ui/panel';
 
 interface ConnectionProps {
@@ -10,6 +14,7 @@ interface ConnectionProps {
 
 /** Where a sensor or device talks to the platform. The secret is never shown again. */
 export function Connection({ connector, thing }: ConnectionProps) {
+  const carrier = useQuery(connectorOptions(connector.id));
   return (
     <Panel title="Connection">
       <p className="soft small" style={{ marginTop: 0 }}>
@@ -28,6 +33,11 @@ export function Connection({ connector, thing }: ConnectionProps) {
           <CopyLine label="Reports to" text={`v1/devices/${thing.id}/commands/<command id>/state`} />
         </>
       )}
+      <div style={{ marginTop: 14 }}>
+        <Outcome of={carrier} lines={3}>
+          {({ access }) => <Examples credentials={access} thing={thing} />}
+        </Outcome>
+      </div>
     </Panel>
   );
 }

@@ -55,7 +55,7 @@ export function SensorsPage() {
         target={(sensor) => ({ to: '/sensors/$id', params: { id: sensor.id } })}
         text={(sensor) => `${sensor.name} ${sensor.type.title} ${sensor.location.path} ${sensor.connector.name}`}
         filtered={location !== null}
-        filters={<LocationSelect size="xs" w={220} aria-label="at the location" placeholder="All locations" clearable required={false} value={location} onChange={setLocation} />}
+        filters={<LocationSelect size="xs" w={220} aria-label="at the location" none="All locations" required={false} value={location} onChange={setLocation} />}
         empty={
           <Empty icon={IconGauge} title="No sensors yet" action={register}>
             A sensor has a type (what it measures), a location and a connector that carries it. Registered once, every application

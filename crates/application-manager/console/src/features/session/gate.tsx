@@ -23,7 +23,15 @@ export function Gate({ children }: { children: ReactNode }) {
   }, [hub, inside]);
 
   if (session.data === undefined) {
-    return session.error ? <Failed error={session.error} retry={() => void session.refetch()} /> : <Loading />;
+    return session.error ? (
+      <Frame title="Not reachable" lead="It is not known who you are, so nothing can be shown.">
+        <Failed error={session.error} retry={() => void session.refetch()} />
+      </Frame>
+    ) : (
+      <Frame title="One moment" lead="The platform is asked who you are.">
+        <Loading />
+      </Frame>
+    );
   }
   if (session.data === null) return <SignIn />;
   if (session.data.password_change_required) {

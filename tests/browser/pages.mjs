@@ -1,0 +1,93 @@
+/**
+ * Every page of the console in every state, wide and on a phone, light and dark: accessible, in words, and as wide as its
+ * window. With SHOTS=<folder> each is kept as a picture, with an index. It wants an installation in which something runs.
+ */
+
+import { launch, openWindow, PATIENCE_MS, signIn } from './src/browser.mjs';
+import { look } from './src/look.mjs';
+import { VIEWS } from './src/pages/views.mjs';
+import { ROUTES, routeState } from './src/pages/routes.mjs';
+import { Shots } from './src/pages/shots.mjs';
+import { impose } from './src/pages/states.mjs';
+import { stockOf } from './src/pages/stock.mjs';
+import { settings } from './src/settings.mjs';
+
+const SIZES = { 1440: { width: 1440, height: 900 }, 390: { width: 390, height: 844 } };
+const THEMES = ['light', 'dark'];
+
+/** Returns every page in every state as one list of what is to be visited. */
+function visits() {
+  const routes = ROUTES.flatMap((route) =>
+    route.states.map((state) => ({ ...routeState(state), ...route, state, widths: [1440, 390], act: state === 'full' ? route.act : undefined })),
+  );
+  const views = VIEWS.map((view) => ({ ...routeState('full'), state: 'full', widths: [1440, 390], ...view }));
+  return [...routes, ...views];
+}
+
+/** Looks at what is shown in each width and theme. */
+async function inspect(page, visit, shots) {
+  const faults = [];
+  for (const width of visit.widths) {
+    await page.setViewportSize(SIZES[width]);
+    for (const colorScheme of THEMES) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      const where = `${visit.name}, ${visit.state}, ${String(width)}, ${colorScheme}`;
+      const axe = width === 1440 || visit.widths.length === 1 || (visit.state === 'full' && colorScheme === 'light');
+      faults.push(...(await look(page, { axe })).map((fault) => `${where}: ${fault}`));
+      await shots?.take(page, visit, width, colorScheme);
+    }
+  }
+  return faults;
+}
+
+/** Opens one page in one state, in a tab of its own. */
+async function see(window, visit, stock, shots) {
+  const page = await window.newPage();
+  try {
+    await page.setViewportSize(SIZES[visit.widths[0]]);
+    await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+    await impose(page, visit);
+    await page.goto(visit.path(stock), { waitUntil: 'commit' });
+    await visit.arrived(page, visit);
+    if (visit.act) await visit.act(page, stock);
+    return await inspect(page, visit, shots);
+  } catch (error) {
+    return [`${visit.name}, ${visit.state}: ${error.message.split('\n').slice(0, 6).join(' ')}`];
+  } finally {
+    await page.close();
+  }
+}
+
+async function main() {
+  const it = settings('BASE', 'ADMIN_PASSWORD');
+  const faults = [];
+  const browser = await launch(it);
+  const inside = await openWindow(browser, { base: it.base, faults });
+  const outside = await openWindow(browser, { base: it.base, faults });
+  inside.setDefaultTimeout(PATIENCE_MS);
+  const first = await inside.newPage();
+  await signIn(first, it);
+  const stock = await stockOf(inside.request);
+  const shots = it.shots === undefined ? undefined : new Shots(it.shots);
+  const began = Date.now();
+  let count = 0;
+  for (const visit of visits()) {
+    if (it.only && !it.only.includes(visit.name)) continue;
+    const at = Date.now();
+    const found = await see(visit.outside ? outside : inside, visit, stock, shots);
+    faults.push(...found);
+    count += 1;
+    console.log(`${found.length === 0 ? 'ok  ' : 'FAIL'} ${((Date.now() - at) / 1000).toFixed(1).padStart(5)} s  ${visit.name}, ${visit.state}`);
+    found.forEach((fault) => console.log(`     ${fault}`));
+  }
+  await browser.close();
+  if (shots && !it.only) await shots.index(visits());
+  if (shots) console.log(`\n${shots.summary()}`);
+  const time = `${((Date.now() - began) / 1000).toFixed(0)} s`;
+  console.log(`\n${String(count)} pages and states in ${time}, ${faults.length === 0 ? 'nothing to complain of' : `${String(faults.length)} things are wrong`}`);
+  if (faults.length > 0) console.error(`\n${faults.join('\n')}`);
+  process.exit(faults.length === 0 ? 0 : 1);
+}
+
+await main();

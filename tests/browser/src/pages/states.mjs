@@ -1,0 +1,70 @@
+/** States of pages, made at the browser: the platform itself is left alone. */
+
+/** Who is signed in, and the stream, stay as they are: without them there is no page. */
+const UNTOUCHED = /\/api\/v1\/(session|events)\b/;
+
+const BROKEN = {
+  status: 500,
+  contentType: 'application/problem+json',
+  body: JSON.stringify({ type: 'internal', title: 'internal error', status: 500, detail: 'the database does not answer; try again in a moment' }),
+};
+
+const notYet = { state: 'requested', why: '', binding: null, parameters: {}, started: null, ended: null, endpoints: 0, restarts: 0 };
+
+/** What is left of an answer where there is nothing yet, by address. */
+const NOTHING = [
+  [/\/instances\/[^/]+\/readings$/, ({ slots }) => ({ slots: Object.fromEntries(Object.keys(slots).map((slot) => [slot, []])) })],
+  [/\/sensors\/[^/]+\/readings$/, (readings) => ({ ...readings, points: [] })],
+  [/\/health$/, (health) => ({ ...health, services: [], hosts: [], dead_letters: 0 })],
+  [/\/instances\/[^/]+$/, (instance) => ({ ...instance, ...notYet })],
+  [/\/sensors\/[^/]+$/, (sensor) => ({ ...sensor, last: null, signal: 'never' })],
+  [/\/devices\/[^/]+$/, (device) => ({ ...device, reported: {}, reported_at: null, last_command: null })],
+  [/\/connectors\/[^/]+$/, (connector) => ({ ...connector, sensors: [], devices: [] })],
+  [/\/schedules\/[^/]+$/, (schedule) => ({ ...schedule, recent_skips: [], skipped: 0, parameters: {}, last: null })],
+  [/\/applications\/[^/]+\/versions\/[^/]+$/, (version) => ({ ...version, manifest: { ...version.manifest, parameters: {}, slots: {} } })],
+];
+
+function emptied(path, body) {
+  if (Array.isArray(body?.items)) return { ...body, items: [], next: null };
+  const [, rule] = NOTHING.find(([address]) => address.test(path)) ?? [];
+  return rule ? rule(body) : body;
+}
+
+async function empty(route) {
+  const answer = await route.fetch();
+  const { pathname } = new URL(route.request().url());
+  if (!answer.ok() || route.request().method() !== 'GET') return route.fulfill({ response: answer });
+  return route.fulfill({ response: answer, json: emptied(pathname, await answer.json()) });
+}
+
+const HANDLERS = {
+  full: undefined,
+  loading: () => undefined,
+  error: (route) => route.fulfill(BROKEN),
+  empty,
+};
+
+/** A page that closes takes its requests with it. */
+const calmly = (handle) => async (route) => {
+  try {
+    await handle(route);
+  } catch (error) {
+    if (!/closed|disposed|already handled|Test ended/i.test(error.message)) throw error;
+  }
+};
+
+/** Puts a tab into the state in which a page is to be seen. */
+export async function impose(page, { state, alter }) {
+  const handle = HANDLERS[state];
+  if (handle) await page.route((url) => url.pathname.startsWith('/api/v1/') && !UNTOUCHED.test(url.pathname), calmly(handle));
+  for (const [address, change] of alter ?? []) {
+    await page.route(
+      (url) => address.test(url.pathname),
+      calmly(async (route) => {
+        if (typeof change !== 'function') return route.fulfill(change);
+        const answer = await route.fetch();
+        return route.fulfill({ response: answer, json: change(await answer.json()) });
+      }),
+    );
+  }
+}
