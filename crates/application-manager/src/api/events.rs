@@ -247,7 +247,7 @@ fn entry(app: &App, view: &View, actor: &Actor, id: &EntryId) -> Option<Value> {
             let managed = actor.is(Role::SensorOwner) && view.manages(actor, connector.location);
             (
                 "connector",
-                managed.then(|| json_of(&connectors::show(view, connector)))??,
+                managed.then(|| json_of(&connectors::show(app, view, connector)))??,
             )
         }
         Entry::Sensor(sensor) => {

@@ -128,6 +128,22 @@ async fn a_retry_with_the_same_key_is_the_same_thing() {
 }
 
 #[tokio::test]
+async fn how_a_connector_signs_in_can_be_read_at_any_time_but_for_its_secret() {
+    let rig = Rig::new().await;
+    let world = World::build(&rig).await;
+    let olga = &world.sessions["olga"];
+    let path = format!("/api/v1/connectors/{}", world.connector);
+    let one = rig.send(Ask::new("GET", &path, olga)).await;
+    let access = &one.body["access"];
+    assert_eq!(access["username"], world.connector.to_string());
+    assert_eq!(access["mqtt"], json!({ "host": "iot.example", "port": 1883 }));
+    assert_eq!(access["http"], json!({ "host": "iot.example", "port": 8082 }));
+    assert!(access.get("secret").is_none());
+    let list = rig.send(Ask::new("GET", "/api/v1/connectors", olga)).await;
+    assert_eq!(list.body["items"][0], one.body);
+}
+
+#[tokio::test]
 async fn changes_meet_the_version_that_was_seen() {
     let rig = Rig::new().await;
     let world = World::build(&rig).await;

@@ -43,6 +43,8 @@ pub(crate) struct ConnectorView {
     sensors: Vec<NamedRef>,
     /// Devices that it carries.
     devices: Vec<NamedRef>,
+    /// How it signs in, without its secret.
+    access: Credentials,
     /// When it was registered.
     created: Timestamp,
     /// Grows with each change.
@@ -50,7 +52,7 @@ pub(crate) struct ConnectorView {
 }
 
 /// Renders a connector.
-pub(crate) fn show(view: &View, connector: &Connector) -> ConnectorView {
+pub(crate) fn show(app: &App, view: &View, connector: &Connector) -> ConnectorView {
     ConnectorView {
         id: connector.id,
         name: connector.name.clone(),
@@ -67,17 +69,18 @@ pub(crate) fn show(view: &View, connector: &Connector) -> ConnectorView {
             .filter(|entry| entry.connector == connector.id)
             .map(|entry| view.device_ref(entry.id))
             .collect(),
+        access: credentials(app, connector.id, None),
         created: connector.created,
         version: connector.version,
     }
 }
 
-/// How a connector signs in. Shown once.
-#[derive(Debug, Serialize, ToSchema)]
+/// How a connector signs in.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Credentials {
     /// User name.
     username: String,
-    /// Password; none when this answers a repeated request: make a new one then.
+    /// Password. It is shown once, to the request that made it; make a new one when it got lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     /// Where MQTT is served.
@@ -95,7 +98,7 @@ pub(crate) struct Credentials {
 }
 
 /// Host and port.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 struct Address {
     /// Host.
     host: String,
@@ -162,7 +165,7 @@ async fn list(
         .filter(|entry| view.manages(&caller, entry.location))
         .map(|entry| (by_name(&entry.name, entry.id), entry))
         .collect();
-    Ok(Json(page(entries, &paging, |entry| show(&view, entry))))
+    Ok(Json(page(entries, &paging, |entry| show(&app, &view, entry))))
 }
 
 /// Registers a connector; answers its secret, once.
@@ -210,7 +213,7 @@ async fn put_with_secret(
     let view = app.view.read();
     let connector = view.connectors.get(&id).unwrap_or(&unseen);
     let entity = CreatedConnector {
-        connector: show(&view, connector),
+        connector: show(app, &view, connector),
         credentials,
     };
     let version = connector.version;
@@ -245,7 +248,7 @@ fn managed(app: &App, caller: &Caller, id: ConnectorId) -> Result<Connector, Api
 async fn get(State(app): State<Arc<App>>, caller: Caller, At(id): At<ConnectorId>) -> Result<Response, ApiError> {
     caller.must_be(Role::SensorOwner)?;
     let connector = managed(&app, &caller, id)?;
-    Ok((etag(connector.version), Json(show(&app.view.read(), &connector))).into_response())
+    Ok((etag(connector.version), Json(show(&app, &app.view.read(), &connector))).into_response())
 }
 
 /// Gives a connector a new secret, which is answered once; the old one ends.
