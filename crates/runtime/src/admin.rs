@@ -1,5 +1,7 @@
 //! The admin port on loopback: liveness, readiness, metrics.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -9,10 +11,22 @@ use tokio::net::TcpListener;
 
 use crate::health::Health;
 
+/// Samples are folded together this often, whether or not anybody reads them: until then each takes memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Serves until the process ends.
 pub(crate) async fn serve(listener: TcpListener, health: Health, metrics: PrometheusHandle) -> anyhow::Result<()> {
-    axum::serve(listener, router(health, metrics)).await?;
-    Ok(())
+    let upkeep = async {
+        let mut pause = tokio::time::interval(UPKEEP);
+        loop {
+            pause.tick().await;
+            metrics.run_upkeep();
+        }
+    };
+    tokio::select! {
+        served = axum::serve(listener, router(health, metrics.clone())) => Ok(served?),
+        never = upkeep => never,
+    }
 }
 
 fn router(health: Health, metrics: PrometheusHandle) -> Router {
