@@ -13,6 +13,8 @@
 pub mod asyncapi;
 pub mod bulk;
 pub mod config;
+#[cfg(test)]
+mod docs;
 pub mod envelope;
 pub mod ids;
 pub mod manifest;

@@ -64,6 +64,7 @@ impl fmt::Display for ServiceName {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
 #[serde(transparent)]
+#[schemars(extend("pattern" = "^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$"))]
 pub struct Slug(String);
 
 /// Why a text is not a slug.
