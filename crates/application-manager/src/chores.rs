@@ -51,9 +51,12 @@ pub(crate) fn spawn_all(context: &Context, app: &Arc<App>, archive: Arc<MongoArc
                 tracing::debug!(%error, "indexes wait");
                 tokio::time::sleep(AGAIN).await;
             }
+            // At first whatever an outage of days has left, then only what has become old.
+            let mut all = true;
             loop {
-                if let Err(error) = forget(&app, hours, Timestamp::now()).await {
-                    tracing::debug!("forgetting waits: {error:#}");
+                match forget(&app, hours, all, Timestamp::now()).await {
+                    Ok(()) => all = false,
+                    Err(error) => tracing::debug!("forgetting waits: {error:#}"),
                 }
                 tokio::time::sleep(Duration::from_secs(600)).await;
             }
@@ -120,11 +123,16 @@ async fn newest_values(app: &App) {
     }
 }
 
-async fn forget(app: &App, hours: i64, now: Timestamp) -> anyhow::Result<()> {
+async fn forget(app: &App, hours: i64, all: bool, now: Timestamp) -> anyhow::Result<()> {
     for shelf in Shelf::ALL {
         let kept = if shelf == Shelf::Audit { AUDIT_HOURS } else { hours };
         let before = now.plus_millis(kept.saturating_mul(-3_600_000));
-        app.archive.forget(shelf, before).await.context("records")?;
+        let forgotten = if all {
+            app.archive.forget_all(shelf, before).await
+        } else {
+            app.archive.forget(shelf, before).await
+        };
+        forgotten.context("records")?;
     }
     app.operations.forget_old(now).await.context("operations")?;
     app.accounts.forget_ended(now).await.context("sessions")?;

@@ -56,6 +56,10 @@ impl Archive for MemoryArchive {
         Ok(())
     }
 
+    async fn forget_all(&self, shelf: Shelf, before: Timestamp) -> Result<(), StoreError> {
+        self.forget(shelf, before).await
+    }
+
     async fn readings(
         &self,
         sensor: SensorId,

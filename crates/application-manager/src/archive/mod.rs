@@ -90,8 +90,10 @@ pub(crate) trait Archive: Send + Sync + 'static {
         below: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError>;
-    /// Deletes rows that happened before.
+    /// Deletes rows that happened before, in whole hours of the day before it.
     async fn forget(&self, shelf: Shelf, before: Timestamp) -> Result<(), StoreError>;
+    /// As the former, however old they are: looks at everything.
+    async fn forget_all(&self, shelf: Shelf, before: Timestamp) -> Result<(), StoreError>;
     /// Returns readings of a sensor, oldest first: the newest `limit` of that time.
     async fn readings(
         &self,

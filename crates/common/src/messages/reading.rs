@@ -73,3 +73,30 @@ impl Message for Quarantine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What a sensor measured is what an application gets, to the last bit, through every text on the way.
+        #[test]
+        fn a_value_survives_being_text(value in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL | proptest::num::f64::ZERO) {
+            let reading = SensorData::Reading(Reading {
+                sensor: SensorId::derive(&["s"]),
+                boot: None,
+                seq: None,
+                time: Timestamp::from_millis(0),
+                received: Timestamp::from_millis(0),
+                values: BTreeMap::from([("temperature".to_owned(), value)]),
+            });
+            let mut read = reading.clone();
+            for _ in 0..2 {
+                read = serde_json::from_str(&serde_json::to_value(&read).unwrap().to_string()).unwrap();
+            }
+            let SensorData::Reading(read) = read;
+            prop_assert_eq!(read.values["temperature"].to_bits(), value.to_bits());
+        }
+    }
+}

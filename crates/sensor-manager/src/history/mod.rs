@@ -1,8 +1,8 @@
 //! History: the readings of the last hours, in buckets that the application manager reads for charts.
 //!
-//! A batch becomes one bucket per sensor; all are written by one insert, then one document notes how far that goes
-//! ([`store::Progress`]). A batch that comes again after a crash begins at the same noted offsets, so its buckets have
-//! the same names and replace what was written. Nothing here searches the collection, which is large: old buckets are
+//! A batch becomes one bucket per sensor and slice of time; all are written by one insert, then one document notes how far
+//! that goes ([`store::Progress`]). A batch that comes again after a crash begins at the same noted offsets, so its buckets
+//! have the same names and replace what was written. Nothing here searches the collection, which is large: old buckets are
 //! deleted by the hour, and which hours are left is noted as well.
 
 pub mod store;
@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::bulk::{HistoryBucket, HistoryPoint};
+use common::Timestamp;
+use common::bulk::{HISTORY_LAYOUT, HistoryBucket, HistoryPoint, slice};
 use common::messages::reading::SensorData;
-use common::{SensorId, Timestamp};
 use runtime::kafka::BatchLimits;
 use runtime::{BatchHandler, Context, HandleError, Placed};
 use tokio_util::sync::CancellationToken;
@@ -121,14 +121,17 @@ fn ends(batch: &[&Placed<SensorData>]) -> Position {
     ends
 }
 
-/// Makes one bucket per sensor.
+/// Makes one bucket per sensor and slice of time.
 fn buckets(batch: &[&Placed<SensorData>]) -> Vec<HistoryBucket> {
-    let mut by_sensor: BTreeMap<SensorId, HistoryBucket> = BTreeMap::new();
+    let mut by_slice: BTreeMap<String, HistoryBucket> = BTreeMap::new();
     for placed in batch {
         let SensorData::Reading(reading) = &placed.envelope.message;
         let time = reading.time.millis();
-        let bucket = by_sensor.entry(reading.sensor).or_insert_with(|| HistoryBucket {
-            id: format!("{}/{}/{}", reading.sensor, placed.partition, placed.offset),
+        let slice = slice(reading.sensor, time);
+        let bucket = by_slice.entry(slice).or_insert_with_key(|slice| HistoryBucket {
+            id: format!("{slice}/{}/{}", placed.partition, placed.offset),
+            layout: HISTORY_LAYOUT,
+            slice: slice.clone(),
             sensor: reading.sensor,
             from_ms: time,
             to_ms: time,
@@ -141,13 +144,16 @@ fn buckets(batch: &[&Placed<SensorData>]) -> Vec<HistoryBucket> {
             values: reading.values.clone(),
         });
     }
-    by_sensor.into_values().collect()
+    by_slice.into_values().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::SensorId;
+    use common::bulk::SLICE_MS;
     use common::messages::reading::Reading;
+    use proptest::prelude::*;
     use runtime::memory::envelope;
 
     fn placed(partition: i32, offset: i64, sensor: &str, millis: i64) -> Placed<SensorData> {
@@ -166,18 +172,63 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_becomes_one_bucket_per_sensor_named_by_its_first_offset() {
-        let batch = [placed(1, 10, "a", 500), placed(2, 3, "b", 7), placed(1, 11, "a", 400)];
+    fn a_batch_becomes_one_bucket_per_sensor_and_slice_named_by_its_first_offset() {
+        let batch = [
+            placed(1, 10, "a", 500),
+            placed(2, 3, "b", 7),
+            placed(1, 11, "a", 400),
+            placed(1, 12, "a", SLICE_MS),
+        ];
         let batch: Vec<_> = batch.iter().collect();
         let made = buckets(&batch);
-        assert_eq!(made.len(), 2);
-        let a = made
+        let a = SensorId::derive(&["a"]);
+        let of_a: Vec<_> = made
             .iter()
-            .find(|bucket| bucket.sensor == SensorId::derive(&["a"]))
-            .unwrap();
-        assert_eq!(a.id, format!("{}/1/10", SensorId::derive(&["a"])));
-        assert_eq!((a.from_ms, a.to_ms, a.readings.len()), (400, 500, 2));
-        assert_eq!(ends(&batch), Position::from([(1, 12), (2, 4)]));
+            .filter(|bucket| bucket.sensor == a)
+            .map(|bucket| (bucket.id.clone(), bucket.from_ms, bucket.to_ms, bucket.readings.len()))
+            .collect();
+        assert_eq!(
+            of_a,
+            [
+                (format!("{a}/0/1/10"), 400, 500, 2),
+                (format!("{a}/1/1/12"), SLICE_MS, SLICE_MS, 1)
+            ]
+        );
+        assert_eq!(made.len(), 3);
+        assert_eq!(ends(&batch), Position::from([(1, 13), (2, 4)]));
+    }
+
+    proptest! {
+        /// A crash after the insert and before the note: the same readings come again in batches of other lengths.
+        #[test]
+        fn a_batch_that_comes_again_in_other_parts_leaves_each_reading_once(
+            times in proptest::collection::vec((0_usize..3, -SLICE_MS..3 * SLICE_MS), 1..40), first in 1_usize..40, second in 1_usize..40
+        ) {
+            let names = ["a", "b", "c"];
+            let batch: Vec<_> = times
+                .iter()
+                .zip(0_i64..)
+                .map(|((sensor, time), offset)| placed(1, offset, names[*sensor], *time))
+                .collect();
+            let mut stored: BTreeMap<String, HistoryBucket> = BTreeMap::new();
+            let mut write = |part: &[Placed<SensorData>]| {
+                let part: Vec<_> = part.iter().collect();
+                stored.extend(buckets(&part).into_iter().map(|bucket| (bucket.id.clone(), bucket)));
+            };
+            write(&batch[..first.min(batch.len())]);
+            batch.chunks(second).for_each(write);
+            let mut kept: Vec<(SensorId, i64)> = Vec::new();
+            for bucket in stored.values() {
+                for point in &bucket.readings {
+                    prop_assert_eq!(&slice(bucket.sensor, point.time.millis()), &bucket.slice);
+                    kept.push((bucket.sensor, point.time.millis()));
+                }
+            }
+            let mut sent: Vec<_> = times.iter().map(|(sensor, time)| (SensorId::derive(&[names[*sensor]]), *time)).collect();
+            kept.sort_unstable();
+            sent.sort_unstable();
+            prop_assert_eq!(kept, sent);
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl HistoryStore {
     /// # Errors
     /// When the store fails.
     pub async fn ensure(&self) -> Result<(), StoreError> {
-        for keys in [doc! {"sensor": 1, "from_ms": 1}, doc! {"hour": 1}] {
+        for keys in [doc! {"slice": 1}, doc! {"hour": 1}] {
             self.buckets
                 .create_index(IndexModel::builder().keys(keys).build())
                 .await
