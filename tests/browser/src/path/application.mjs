@@ -7,7 +7,7 @@ import { choose, goTo, open } from './go.mjs';
 const BUILD_MS = 300_000;
 
 async function chooseFile(page, name, buffer) {
-  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByText('Drop the zip here, or choose it').click()]);
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Choose the zip' }).click()]);
   await chooser.setFiles({ name, mimeType: 'application/zip', buffer });
 }
 

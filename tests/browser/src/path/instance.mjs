@@ -71,10 +71,10 @@ export async function seeNotification({ page, see, names }) {
 export async function findInLog({ page, see, names }) {
   await open(page, 'Instances', names.instance);
   const log = page.getByRole('log');
-  await log.getByText(/^watching /).first().waitFor();
+  await log.getByText(/watching /).first().waitFor();
   await page.getByLabel('search in the log').fill('fan on');
-  await log.getByText(/^watching /).waitFor({ state: 'detached' });
-  await log.getByText(/^fan on at /).first().waitFor();
+  await log.getByText(/watching /).waitFor({ state: 'detached' });
+  await log.getByText(/fan on at /).first().waitFor();
   await page.getByText(/^\d+ of \d+ lines$|^1 lines?$/).waitFor();
   await see('log of an instance');
 }

@@ -31,7 +31,7 @@ async function created(page, dialog, title) {
 
 async function makeTemperature(page) {
   const dialog = await newType(page, 'Temperature');
-  await dialog.getByLabel('Measures').fill('Temperature');
+  await dialog.getByRole('textbox', { name: 'Measures' }).fill('Temperature');
   await dialog.getByLabel('Unit').fill('Cel');
   await dialog.getByLabel('From').fill('-50');
   await dialog.getByLabel('To', { exact: true }).fill('100');
@@ -41,9 +41,9 @@ async function makeTemperature(page) {
 async function makeFan(page) {
   const dialog = await newType(page, 'Fan');
   await dialog.getByText('Of devices: they take commands').click();
-  await dialog.getByLabel('Can do').fill('Switch');
+  await dialog.getByRole('textbox', { name: 'Can do' }).fill('Switch');
   await dialog.getByRole('button', { name: 'Add a value that it takes' }).click();
-  await dialog.getByLabel('With').fill('On');
+  await dialog.getByRole('textbox', { name: 'With' }).fill('On');
   await created(page, dialog, 'Fan');
 }
 
@@ -76,7 +76,7 @@ async function copySnippet(page, dialog) {
   await dialog.getByText('Copy the secret now').waitFor();
   await dialog.getByRole('tab', { name: 'Send a reading (HTTP)' }).click();
   await dialog.getByRole('button', { name: 'copy shell' }).click();
-  await dialog.getByRole('button', { name: 'copied' }).waitFor();
+  await dialog.getByRole('button', { name: 'copied', exact: true }).waitFor();
   return page.evaluate(() => navigator.clipboard.readText());
 }
 

@@ -21,4 +21,8 @@ describe('problemOf', () => {
   it('knows a lost connection', () => {
     expect(problemOf(new TypeError('Failed to fetch')).kind).toBe('unreachable');
   });
+
+  it('does not take a fault of the console for a lost connection', () => {
+    expect(problemOf(new TypeError("Cannot read properties of undefined (reading 'name')"))).toMatchObject({ kind: 'unknown', detail: expect.stringContaining('undefined') as string });
+  });
 });

@@ -42,9 +42,12 @@ export function problemFrom(status: number, body: unknown): Problem {
   );
 }
 
+/** How browsers say that nothing answered; any other `TypeError` is a fault of the console itself. */
+const UNREACHABLE = /fetch|network|load failed/i;
+
 /** Says what went wrong, whatever was thrown. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
-  if (error instanceof TypeError) return new Problem(0, 'unreachable', 'the platform does not answer; it is tried again');
+  if (error instanceof TypeError && UNREACHABLE.test(error.message)) return new Problem(0, 'unreachable', 'the platform does not answer; it is tried again');
   return new Problem(0, 'unknown', error instanceof Error ? error.message : String(error));
 }

@@ -55,6 +55,7 @@ export const theme = createTheme({
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true } },
     Modal: { defaultProps: { radius: 'lg', centered: true, overlayProps: { backgroundOpacity: 0.45, blur: 2 } } },
     CloseButton: { defaultProps: { 'aria-label': 'close' } },
+    Notification: { styles: { description: { color: 'var(--ink-soft)' } } },
     Menu: { defaultProps: { radius: 'md', shadow: 'md' } },
   },
 });

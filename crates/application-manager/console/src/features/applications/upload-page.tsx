@@ -35,6 +35,7 @@ export function UploadPage() {
   const [listed, setListed] = useState('keep');
   const [share, setShare] = useState(0);
   const abort = useRef<AbortController | undefined>(undefined);
+  const choose = useRef<() => void>(null);
   const send = useMutation({
     mutationFn: (file: File) => {
       setShare(0);
@@ -59,6 +60,8 @@ export function UploadPage() {
             multiple={false}
             disabled={send.isPending}
             useFsAccessApi={false}
+            activateOnKeyboard={false}
+            openRef={choose}
             inputProps={{ 'aria-label': 'the zip' }}
           >
             <Stack align="center" gap={6} py="lg">
@@ -71,10 +74,22 @@ export function UploadPage() {
               <Dropzone.Idle>
                 <IconFileZip size={36} stroke={1.4} color="var(--accent)" aria-hidden />
               </Dropzone.Idle>
-              <Text fw={600}>Drop the zip here, or choose it</Text>
+              <Text fw={600}>Drop the zip here</Text>
               <Text size="sm" c="dimmed">
                 with <code>app.json</code> at its root
               </Text>
+              <Button
+                mt={6}
+                variant="default"
+                style={{ pointerEvents: 'all' }}
+                disabled={send.isPending}
+                onClick={(event) => {
+                  event.stopPropagation();
+                  choose.current?.();
+                }}
+              >
+                Choose the zip
+              </Button>
             </Stack>
           </Dropzone>
           {send.isPending && file && (

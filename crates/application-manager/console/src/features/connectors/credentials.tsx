@@ -27,16 +27,17 @@ export function CredentialsPanel({ credentials }: { credentials: Credentials }) 
 export function Examples({ credentials, thing }: { credentials: Credentials; thing: Thing }) {
   const shown = examples(credentials, thing);
   return (
-    <Tabs defaultValue={shown[0]?.label}>
+    <Tabs defaultValue="0">
       <Tabs.List mb="xs">
-        {shown.map(({ label }) => (
-          <Tabs.Tab key={label} value={label}>
+        {/* Ids are made of the values: they may have no spaces. */}
+        {shown.map(({ label }, index) => (
+          <Tabs.Tab key={label} value={String(index)}>
             {label}
           </Tabs.Tab>
         ))}
       </Tabs.List>
-      {shown.map(({ label, text }) => (
-        <Tabs.Panel key={label} value={label}>
+      {shown.map(({ label, text }, index) => (
+        <Tabs.Panel key={label} value={String(index)}>
           <Snippet label="shell" text={text} />
         </Tabs.Panel>
       ))}
