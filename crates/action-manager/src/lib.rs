@@ -94,6 +94,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.spawn_until_shutdown("expiry", reconcile::expiry(reconciler.clone()));
     context.spawn_until_shutdown("forgetting", reconcile::forgetting(reconciler));
     let gateway = gateway::Gateway::new(view, key, context.bus.clone(), commands);
-    context.spawn_until_shutdown("gateway", gateway::serve(listener, gateway));
+    let served = gateway::serve(listener, gateway, context.shutdown.clone());
+    context.spawn("gateway", served);
     Ok(())
 }

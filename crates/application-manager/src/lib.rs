@@ -37,7 +37,6 @@ pub mod logs;
 mod operations;
 pub mod pages;
 mod rights;
-mod server;
 mod view;
 
 #[cfg(test)]
@@ -51,7 +50,7 @@ use common::messages::action::ActionEvent;
 use common::messages::application::ApplicationCommand;
 use common::messages::log::AuditEntry;
 use common::messages::reading::Quarantine;
-use runtime::Context;
+use runtime::{Context, http};
 use tokio::net::TcpListener;
 
 use access::{Accounts, Passwords};
@@ -111,7 +110,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     view::follow_all(&context, &app);
     chores::spawn_all(&context, &app, archive);
     pages::run(&context, keys).await?;
-    let served = server::serve(listener, router(app), context.shutdown.clone());
+    let served = http::serve(listener, router(app), http::Limits::PEOPLE, context.shutdown.clone());
     context.spawn("console and REST API", served);
     Ok(())
 }

@@ -10,6 +10,7 @@
 
 pub mod bus;
 pub mod health;
+pub mod http;
 pub mod kafka;
 pub mod memory;
 pub mod mongo;

@@ -43,7 +43,7 @@ use common::messages::instance::{InstanceCommand, InstanceEvent};
 use common::messages::reading::SensorData;
 use common::messages::registry::RegistryCommand;
 use common::token::TokenKey;
-use runtime::{Context, TailFrom};
+use runtime::{Context, TailFrom, http as serving};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 
@@ -131,11 +131,9 @@ async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow:
         pace: Pace::default(),
         shutdown: context.shutdown.clone(),
     };
-    context.spawn_until_shutdown("readings gateway", async move {
-        axum::serve(listener, gateway::router(gateway))
-            .await
-            .context("readings gateway")
-    });
+    let router = gateway::router(gateway);
+    let served = serving::serve(listener, router, serving::Limits::PROGRAMS, context.shutdown.clone());
+    context.spawn("readings gateway", served);
     part.ready();
     tracing::info!(port, "listening for applications");
     Ok(())

@@ -1,6 +1,5 @@
 //! HTTP for applications, on loopback; the node agent forwards to it. Answers 202 only when Kafka has the request.
 
-mod problem;
 mod recent;
 
 use std::sync::Arc;
@@ -15,14 +14,15 @@ use bytes::Bytes;
 use common::messages::action::{ActionRequest, Origin};
 use common::token::TokenKey;
 use common::{ActionId, Envelope, InstanceId, MessageId, Timestamp};
+use runtime::http::{self, Problem};
 use runtime::{Bus, Entities, Record};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use self::problem::Problem;
 use self::recent::Recent;
-use crate::request::{self, CommandBody, NotificationBody};
+use crate::request::{self, CommandBody, NotificationBody, Refused};
 use crate::store::Asked;
 use crate::view::View;
 
@@ -141,6 +141,16 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Fenced(detail) => Self::new(StatusCode::CONFLICT, detail),
+            Refused::Invalid(detail) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
+            Refused::NotYet(detail) => Self::not_yet(detail),
+        }
+    }
+}
+
 fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
     serde_json::from_slice(body).map_err(|error| {
         Problem::new(
@@ -200,10 +210,9 @@ async fn command_state(
 /// Serves applications until the process ends.
 ///
 /// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, gateway: Gateway) -> anyhow::Result<()> {
-    axum::serve(listener, gateway.router()).await?;
-    Ok(())
+/// Never; the type fits a task of the service.
+pub async fn serve(listener: TcpListener, gateway: Gateway, shutdown: CancellationToken) -> anyhow::Result<()> {
+    http::serve(listener, gateway.router(), http::Limits::PROGRAMS, shutdown).await
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use common::Timestamp;
 use common::messages::user::Role;
 use runtime::Change;
@@ -24,6 +24,12 @@ pub(crate) const SESSION_COOKIE: &str = "iot_session";
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 impl Peer {
+    /// Finds it where the server put it.
+    pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
+        let ConnectInfo(address) = extensions.get()?;
+        Some(Self(*address))
+    }
+
     /// Returns the address without port.
     pub(crate) fn address(self) -> String {
         self.0.ip().to_canonical().to_string()
@@ -38,10 +44,7 @@ impl Peer {
 impl<S: Send + Sync> FromRequestParts<S> for Peer {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts
-            .extensions
-            .get::<Self>()
-            .copied()
+        Self::of(&parts.extensions)
             .ok_or_else(|| ApiError::internal(anyhow::anyhow!("the connection's address is not known")))
     }
 }

@@ -129,10 +129,7 @@ pub(super) async fn audit(State(app): State<Arc<App>>, mut request: Request, nex
     let action = format!("{} {}", request.method(), route.unwrap_or_default());
     // Before: a deletion takes the name along.
     let mut subject = app.view.read().subject(request.uri().path());
-    let address = request
-        .extensions()
-        .get::<Peer>()
-        .map_or_else(String::new, |peer| peer.address());
+    let address = Peer::of(request.extensions()).map_or_else(String::new, Peer::address);
     let response = next.run(request).await;
     let made = response
         .headers()

@@ -35,7 +35,6 @@ use axum::response::IntoResponse as _;
 use axum::routing::get;
 use axum::{Json, Router};
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::PartialSchema as _;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
@@ -53,8 +52,6 @@ pub(crate) use problem::{ApiError, ProblemBody};
 const BODY_BYTES: usize = 512 * 1024;
 /// How long a handler may take.
 const HANDLER: Duration = Duration::from_secs(30);
-/// How long a body may pause.
-const BODY_PAUSE: Duration = Duration::from_secs(15);
 
 /// Returns every route but the upload of bundles, which has limits of its own.
 fn plain() -> OpenApiRouter<Arc<App>> {
@@ -94,7 +91,6 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(from_fn(guard::origin))
         .layer(from_fn_with_state(app.clone(), guard::started))
         .layer(from_fn(guard::measure))
-        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .layer(SetResponseHeaderLayer::if_not_present(
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store"),

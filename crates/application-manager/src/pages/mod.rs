@@ -27,7 +27,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use common::settings::Settings;
-use runtime::{Context, TailFrom};
+use runtime::{Context, TailFrom, http};
 use tokio::net::TcpListener;
 
 pub use keys::{PageKey, PageKeys};
@@ -52,12 +52,8 @@ pub async fn run(context: &Context, keys: PageKeys) -> anyhow::Result<()> {
     part.waits_for("instance.events");
     context.spawn_until_shutdown("places of pages", view::follow(tail, view.clone(), keys.clone(), part));
     let router = Pages::new(view, keys).router();
-    context.spawn_until_shutdown("pages", async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, service)
-            .await
-            .context("the server of pages ended")
-    });
+    let served = http::serve(listener, router, http::Limits::PEOPLE, context.shutdown.clone());
+    context.spawn_until_shutdown("pages", served);
     Ok(())
 }
 

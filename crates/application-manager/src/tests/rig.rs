@@ -1,10 +1,12 @@
 //! An application manager without infrastructure, and a client.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use common::messages::operation::{OperationEvent, Requester};
 use common::messages::registry::{Entry, RegistryCommand, RegistryEvent};
@@ -18,7 +20,7 @@ use runtime::{Bus, Entities, Record};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::access::{Accounts, NewAccount, Peer};
+use crate::access::{Accounts, NewAccount};
 use crate::app::App;
 use crate::archive::MemoryArchive;
 use crate::view::{Fold, ReadModel};
@@ -192,7 +194,9 @@ impl Rig {
             None => Body::empty(),
         };
         let mut request = request.body(body).unwrap();
-        request.extensions_mut().insert(Peer((ask.peer, 5000).into()));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(SocketAddr::from((ask.peer, 5000))));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let streams = headers

@@ -1,9 +1,11 @@
 //! What a browser sees while it watches, and what it can look up afterwards.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, BodyDataStream};
+use axum::extract::ConnectInfo;
 use axum::http::Request;
 use common::messages::action::{ActionEvent, Notification, Severity};
 use common::messages::instance::{InstanceEvent, InstanceState};
@@ -18,7 +20,6 @@ use tower::ServiceExt as _;
 
 use super::rig::{Ask, Rig};
 use super::world::World;
-use crate::access::Peer;
 use crate::archive::Keeper;
 use crate::hub::Signal;
 use crate::live::Point;
@@ -32,7 +33,9 @@ impl Watcher {
             .header("cookie", format!("iot_session={session}"))
             .body(Body::empty())
             .unwrap();
-        request.extensions_mut().insert(Peer(([127, 0, 0, 1], 5000).into()));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 5000))));
         let response = rig.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let mut watcher = Self(response.into_body().into_data_stream());

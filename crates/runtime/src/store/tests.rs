@@ -1,6 +1,8 @@
 use super::*;
+use crate::bus::Record;
 use crate::memory::MemoryBus;
-use common::Topic;
+use common::{MessageId, Topic};
+use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq, Serialize, serde::Deserialize)]
 struct Counter {

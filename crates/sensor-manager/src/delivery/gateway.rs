@@ -13,7 +13,8 @@ use axum::routing::get;
 use common::messages::binding::BindingState;
 use common::token::TokenKey;
 use common::{InstanceId, Timestamp};
-use runtime::{Bus, Entities, StoreError};
+use runtime::http::Problem;
+use runtime::{Bus, Entities};
 use serde::Deserialize;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -115,46 +116,6 @@ async fn stream(
             .max_message_size(LARGEST_MESSAGE)
             .on_upgrade(move |socket| Box::pin(connection.serve(socket))),
         Err(problem) => problem.into_response(),
-    }
-}
-
-/// Why a stream is not opened.
-#[derive(Debug)]
-struct Problem {
-    status: StatusCode,
-    detail: String,
-}
-
-impl Problem {
-    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            detail: detail.into(),
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "a stream was not opened");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer; try again")
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let title = self.status.canonical_reason().unwrap_or("error");
-        let body = serde_json::json!({"type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail});
-        let mut response = (self.status, body.to_string()).into_response();
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            header::HeaderValue::from_static("application/problem+json"),
-        );
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-        }
-        response
     }
 }
 

@@ -5,7 +5,6 @@
 //! - Kafka does not confirm in 5 s: 503 with `Retry-After`; whether Kafka will have it is unknown, `boot` and `seq` make a repeat harmless.
 //! - Requests, bodies and their number are bounded.
 
-mod problem;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +21,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine as _;
 use common::{ActionId, ConnectorId, DeviceId, SensorId, Timestamp};
+use runtime::http::{self, Problem};
 use runtime::{BusError, Context};
 use serde::Deserialize;
 use serde_json::json;
@@ -29,7 +29,6 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
-use self::problem::Problem;
 use crate::credentials;
 use crate::devices::{self, Command, Commands};
 use crate::ingest::{Fault, Ingest, Intake, Sender};
@@ -79,10 +78,7 @@ pub(crate) async fn start(context: &Context, ingest: Arc<Ingest>, commands: Arc<
         }
         part.ready();
         tracing::info!(port, "listening for HTTP ingestion");
-        axum::serve(listener, app)
-            .with_graceful_shutdown(shutdown.cancelled_owned())
-            .await
-            .context("http ingestion")
+        http::serve(listener, app, http::Limits::PROGRAMS, shutdown).await
     });
     Ok(())
 }
@@ -118,11 +114,16 @@ impl FromRequestParts<Arc<App>> for SignedIn {
             .headers
             .get(header::AUTHORIZATION)
             .and_then(|value| basic(value.to_str().ok()?))
-            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, credentials::DENIED))?;
+            .ok_or_else(denied)?;
         credentials::sign_in(&app.ingest.directory, &user, secret.as_bytes())
             .map(|connector| Self(connector.id))
-            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, credentials::DENIED))
+            .ok_or_else(denied)
     }
+}
+
+fn denied() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, credentials::DENIED)
+        .with(header::WWW_AUTHENTICATE, "Basic realm=\"connector\"")
 }
 
 /// Reads a header of basic authentication.
@@ -158,7 +159,7 @@ async fn readings(
         let partly = json!({"accepted": intake.0, "refused": refusal.count, "detail": refusal.reason});
         return Ok((StatusCode::ACCEPTED, Json(partly)).into_response());
     }
-    Err(Problem::new(status(refusal.fault), &refusal.reason))
+    Err(Problem::new(status(refusal.fault), refusal.reason))
 }
 
 async fn report(
@@ -173,7 +174,7 @@ async fn report(
     let (_, refusal) = confirmed(app.commands.report(sender(connector), device, command, &payload)).await?;
     match refusal {
         None => Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response()),
-        Some(refusal) => Err(Problem::new(status(refusal.fault), &refusal.reason)),
+        Some(refusal) => Err(Problem::new(status(refusal.fault), refusal.reason)),
     }
 }
 
@@ -200,7 +201,7 @@ async fn waiting_commands(
     if !app.commands.carries(sender, device) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
-            &devices::not_carried(sender, device),
+            devices::not_carried(sender, device),
         ));
     }
     let _place = app.polls.try_acquire().map_err(|_| busy())?;
@@ -269,7 +270,7 @@ fn sender(connector: ConnectorId) -> Sender {
 
 fn identity<T: std::str::FromStr<Err = common::ids::IdError>>(text: &str) -> Result<T, Problem> {
     text.parse()
-        .map_err(|error: common::ids::IdError| Problem::new(StatusCode::NOT_FOUND, &error.to_string()))
+        .map_err(|error: common::ids::IdError| Problem::new(StatusCode::NOT_FOUND, error.to_string()))
 }
 
 async fn whole(body: Body) -> Result<Bytes, Problem> {
@@ -277,7 +278,7 @@ async fn whole(body: Body) -> Result<Bytes, Problem> {
         Ok(Ok(payload)) => Ok(payload),
         Ok(Err(_)) => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            &format!("the body did not arrive whole or is too large; allowed are {MAX_BODY} bytes"),
+            format!("the body did not arrive whole or is too large; allowed are {MAX_BODY} bytes"),
         )),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,

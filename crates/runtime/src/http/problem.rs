@@ -1,39 +1,48 @@
-//! Errors as `application/problem+json`.
+//! Errors as `application/problem+json` (RFC 9457).
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::request::Refused;
+use crate::StoreError;
 
-/// Why a request is not answered as wished.
+/// Why a request is not answered as wished, for the client.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     detail: String,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+    /// Says what was found and what is allowed or what to do.
+    #[must_use]
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self {
             status,
             detail: detail.into(),
+            header: None,
         }
     }
 
-    /// 503: the same request with the same key may work soon.
-    pub(super) fn not_yet(detail: impl Into<String>) -> Self {
+    /// 503: the same request may work soon.
+    #[must_use]
+    pub fn not_yet(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// Adds a header that belongs to the status.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, HeaderValue::from_static(value)));
+        self
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Fenced(detail) => Self::new(StatusCode::CONFLICT, detail),
-            Refused::Invalid(detail) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail),
-            Refused::NotYet(detail) => Self::not_yet(detail),
-        }
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "a request was not answered");
+        Self::not_yet("the store does not answer; try again")
     }
 }
 
@@ -54,6 +63,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        headers.extend(self.header);
         response
     }
 }
