@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::{Change, must_manage};
 use crate::access::{Caller, new_secret, sha256_hex};
-use crate::api::command::{Carried, answer, answer_deleted, etag};
+use crate::api::command::{Carried, answer, etag};
 use crate::api::names::{NamedRef, PlaceRef};
 use crate::api::page::{Page, Paging, by_name, page};
 use crate::api::{ApiError, Args, At, Body, Idempotency, text};
@@ -283,6 +283,5 @@ async fn delete(
     let connector = managed(&app, &caller, id)?;
     let change = Change::new(&app, &caller, &idempotency, &format!("DELETE /connectors/{id}"));
     let what = format!("delete the connector {}", connector.name);
-    let carried = change.delete(EntryId::Connector(id), what, &link(id)).await?;
-    Ok(answer_deleted(&carried))
+    change.delete_and_answer(EntryId::Connector(id), what, &link(id)).await
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use common::manifest::{ThingKind, Values};
+use axum::response::Response;
+use common::manifest::Values;
 use common::messages::action::{ActionRequest, Origin};
-use common::messages::registry::{CommandSpec, Device, Entry, EntryId};
+use common::messages::registry::{CommandSpec, Device};
 use common::messages::user::Role;
 use common::rules::{parameters, problem};
 use common::{ActionId, DeviceId, Timestamp};
@@ -18,14 +18,14 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::sensors::{NewThing, ThingChange, Which, must_be_type};
-use super::{Change, must_manage, must_manage_connector};
+use super::Change;
+use super::things::{self, NewThing, ThingChange, Which};
 use crate::access::Caller;
 use crate::api::actions::{CommandView, commands_page, show_command};
-use crate::api::command::{accepted, answer, answer_deleted, etag};
+use crate::api::command::{accepted, answer};
 use crate::api::names::{NamedRef, PlaceRef, TypeRef};
-use crate::api::page::{Page, Paging, by_name, page};
-use crate::api::{ApiError, Args, At, Body, Idempotency, IfMatch, text};
+use crate::api::page::{Page, Paging};
+use crate::api::{ApiError, Args, At, Body, Idempotency, IfMatch};
 use crate::app::App;
 use crate::live::LiveValues;
 use crate::rights::{self, Actor};
@@ -98,18 +98,6 @@ pub(crate) fn show(view: &View, live: &LiveValues, actor: &Actor, device: &Devic
     }
 }
 
-fn link(id: DeviceId) -> String {
-    format!("/api/v1/devices/{id}")
-}
-
-/// Returns a device that the person sees.
-pub(crate) fn visible<'a>(view: &'a View, actor: &Actor, id: DeviceId) -> Result<&'a Device, ApiError> {
-    view.devices
-        .get(&id)
-        .filter(|entry| view.right(actor, entry.location).is_some())
-        .ok_or_else(|| ApiError::not_found("device"))
-}
-
 /// Lists the devices of places where the caller has a right.
 #[utoipa::path(get, path = "/api/v1/devices", tag = "registry", params(Which), responses((status = 200, body = Page<DeviceView>)))]
 async fn list(
@@ -117,17 +105,7 @@ async fn list(
     caller: Caller,
     Args(which): Args<Which>,
 ) -> Result<Json<Page<DeviceView>>, ApiError> {
-    let view = app.view.read();
-    let entries = view
-        .devices
-        .values()
-        .filter(|entry| which.fits(&view, entry.location, &entry.type_name))
-        .filter(|entry| view.right(&caller, entry.location).is_some())
-        .map(|entry| (by_name(&entry.name, entry.id), entry))
-        .collect();
-    Ok(Json(page(entries, &which.paging(), |entry| {
-        show(&view, &app.live, &caller, entry)
-    })))
+    Ok(Json(things::list::<Device>(&app, &caller, &which)))
 }
 
 /// Registers a device.
@@ -139,48 +117,14 @@ async fn create(
     idempotency: Idempotency,
     Body(new): Body<NewThing>,
 ) -> Result<Response, ApiError> {
-    caller.must_be(Role::SensorOwner)?;
-    let change = Change::new(&app, &caller, &idempotency, "POST /devices");
-    let id = DeviceId::from_uuid(change.ids.entity);
-    {
-        let view = app.view.read();
-        must_manage(&view, &caller, new.location)?;
-        must_manage_connector(&view, &caller, new.connector)?;
-        must_be_type(&view, &new.kind, ThingKind::Device)?;
-    }
-    let device = Device {
-        id,
-        name: text::line("name", &new.name, 100)?,
-        type_name: new.kind,
-        location: new.location,
-        connector: new.connector,
-        created: Timestamp::now(),
-        version: 0,
-    };
-    let what = format!("register the device {}", device.name);
-    let (carried, _) = change.put(Entry::Device(device), None, what, &link(id)).await?;
-    let shown = shown(&app, &caller, id);
-    Ok(answer(
-        &carried,
-        change.ids.operation,
-        StatusCode::CREATED,
-        &link(id),
-        shown,
-    ))
-}
-
-fn shown(app: &App, actor: &Actor, id: DeviceId) -> Option<(DeviceView, u64)> {
-    let view = app.view.read();
-    let device = visible(&view, actor, id).ok()?;
-    Some((show(&view, &app.live, actor, device), device.version))
+    things::create::<Device>(&app, &caller, &idempotency, new).await
 }
 
 /// Returns a device.
 #[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "registry", params(("id" = DeviceId, Path)),
     responses((status = 200, body = DeviceView)))]
 async fn get(State(app): State<Arc<App>>, caller: Caller, At(id): At<DeviceId>) -> Result<Response, ApiError> {
-    let (body, version) = shown(&app, &caller, id).ok_or_else(|| ApiError::not_found("device"))?;
-    Ok((etag(version), Json(body)).into_response())
+    things::get::<Device>(&app, &caller, id)
 }
 
 /// Changes a device.
@@ -194,32 +138,7 @@ async fn change(
     idempotency: Idempotency,
     Body(wanted): Body<ThingChange>,
 ) -> Result<Response, ApiError> {
-    caller.must_be(Role::SensorOwner)?;
-    let change = Change::new(&app, &caller, &idempotency, &format!("PATCH /devices/{id}"));
-    let (device, expected) = {
-        let view = app.view.read();
-        let mut device = visible(&view, &caller, id)?.clone();
-        must_manage(&view, &caller, device.location)?;
-        let expected = if_match.expect(device.version)?;
-        if let Some(name) = wanted.name {
-            device.name = text::line("name", &name, 100)?;
-        }
-        if let Some(location) = wanted.location {
-            must_manage(&view, &caller, location)?;
-            device.location = location;
-        }
-        if let Some(connector) = wanted.connector {
-            must_manage_connector(&view, &caller, connector)?;
-            device.connector = connector;
-        }
-        (device, expected)
-    };
-    let what = format!("change the device {}", device.name);
-    let (carried, _) = change
-        .put(Entry::Device(device), Some(expected), what, &link(id))
-        .await?;
-    let shown = shown(&app, &caller, id);
-    Ok(answer(&carried, change.ids.operation, StatusCode::OK, &link(id), shown))
+    things::change::<Device>(&app, &caller, id, if_match, &idempotency, wanted).await
 }
 
 /// Deletes a device.
@@ -231,16 +150,7 @@ async fn delete(
     At(id): At<DeviceId>,
     idempotency: Idempotency,
 ) -> Result<Response, ApiError> {
-    caller.must_be(Role::SensorOwner)?;
-    let change = Change::new(&app, &caller, &idempotency, &format!("DELETE /devices/{id}"));
-    let what = {
-        let view = app.view.read();
-        let device = visible(&view, &caller, id)?;
-        must_manage(&view, &caller, device.location)?;
-        format!("delete the device {}", device.name)
-    };
-    let carried = change.delete(EntryId::Device(id), what, &link(id)).await?;
-    Ok(answer_deleted(&carried))
+    things::delete::<Device>(&app, &caller, id, &idempotency).await
 }
 
 /// Something that a device is to do.
@@ -275,7 +185,7 @@ async fn command(
     }
     let (name, arguments) = {
         let view = app.view.read();
-        let device = visible(&view, &caller, id)?;
+        let device = things::visible::<Device>(&view, &caller, id)?;
         if !rights::commands(&caller, view.right(&caller, device.location)) {
             return Err(ApiError::forbidden("this needs the right to use or manage the place"));
         }
@@ -309,14 +219,14 @@ async fn command(
     };
     let ask = change.ask(
         format!("have {name} do {}", new.command),
-        &format!("{}/commands", link(id)),
+        &format!("{}/commands", things::link::<Device>(id)),
     );
     let (carried, _) = ask.carry_out(&app, request, |_, _| true).await?;
     let news = app.live.device(id).command.filter(|command| command.id == action);
     Ok(match (carried, news) {
         (carried @ crate::api::command::Carried::Done(_), Some(command)) => {
             let body = show_command(&app.view.read(), &command);
-            let link = format!("{}/commands", link(id));
+            let link = format!("{}/commands", things::link::<Device>(id));
             answer(
                 &carried,
                 change.ids.operation,
@@ -338,6 +248,6 @@ async fn commands(
     At(id): At<DeviceId>,
     Args(paging): Args<Paging>,
 ) -> Result<Json<Page<CommandView>>, ApiError> {
-    visible(&app.view.read(), &caller, id)?;
+    things::visible::<Device>(&app.view.read(), &caller, id)?;
     Ok(Json(commands_page(&app, "device", id.to_string(), &paging).await?))
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use common::LocationId;
 use common::messages::registry::{Entry, EntryId, Grant, Location, Right};
@@ -16,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::{Change, must_manage};
 use crate::access::Caller;
-use crate::api::command::{answer, answer_deleted, etag};
+use crate::api::command::etag;
 use crate::api::page::{Page, Paging, page};
 use crate::api::{ApiError, Args, At, Body, Idempotency, IfMatch, text};
 use crate::app::App;
@@ -238,15 +237,11 @@ async fn create(
         }
     };
     let what = format!("create the location {}", location.name);
-    let (carried, _) = change.put(Entry::Location(location), None, what, &link(id)).await?;
-    let shown = shown(&app, &caller, id);
-    Ok(answer(
-        &carried,
-        change.ids.operation,
-        StatusCode::CREATED,
-        &link(id),
-        shown,
-    ))
+    change
+        .put_and_show(Entry::Location(location), None, what, &link(id), || {
+            shown(&app, &caller, id)
+        })
+        .await
 }
 
 fn shown(app: &App, actor: &Actor, id: LocationId) -> Option<(LocationView, u64)> {
@@ -311,11 +306,11 @@ async fn change(
         (location, expected)
     };
     let what = format!("change the location {}", location.name);
-    let (carried, _) = change
-        .put(Entry::Location(location), Some(expected), what, &link(id))
-        .await?;
-    let shown = shown(&app, &caller, id);
-    Ok(answer(&carried, change.ids.operation, StatusCode::OK, &link(id), shown))
+    change
+        .put_and_show(Entry::Location(location), Some(expected), what, &link(id), || {
+            shown(&app, &caller, id)
+        })
+        .await
 }
 
 /// Deletes a place in which nothing is any more.
@@ -334,6 +329,5 @@ async fn delete(
         must_manage(&view, &caller, id)?;
         format!("delete the location {}", view.path(id))
     };
-    let carried = change.delete(EntryId::Location(id), what, &link(id)).await?;
-    Ok(answer_deleted(&carried))
+    change.delete_and_answer(EntryId::Location(id), what, &link(id)).await
 }

@@ -4,16 +4,20 @@ pub(crate) mod connectors;
 pub(crate) mod devices;
 pub(crate) mod locations;
 pub(crate) mod sensors;
+mod things;
 pub(crate) mod types;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use common::messages::registry::{Entry, EntryId, RegistryCommand};
 use common::{ConnectorId, LocationId};
+use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::command::{Ask, Carried};
+use super::command::{Ask, Carried, answer, answer_deleted};
 use super::{ApiError, Idempotency, RequestIds};
 use crate::access::Caller;
 use crate::app::App;
@@ -73,6 +77,29 @@ impl<'a> Change<'a> {
         };
         let shown = |view: &View, version| view.entry_version(&id).is_some_and(|known| known >= version);
         ask.carry_out(self.app, command, shown).await
+    }
+
+    /// Creates or replaces an entry and answers with it as it is then.
+    async fn put_and_show<T: Serialize>(
+        &self,
+        entry: Entry,
+        expected: Option<u64>,
+        what: String,
+        link: &str,
+        shown: impl FnOnce() -> Option<(T, u64)>,
+    ) -> Result<Response, ApiError> {
+        let status = if expected.is_some() {
+            StatusCode::OK
+        } else {
+            StatusCode::CREATED
+        };
+        let (carried, _) = self.put(entry, expected, what, link).await?;
+        Ok(answer(&carried, self.ids.operation, status, link, shown()))
+    }
+
+    /// Deletes an entry and says so.
+    async fn delete_and_answer(&self, id: EntryId, what: String, link: &str) -> Result<Response, ApiError> {
+        Ok(answer_deleted(&self.delete(id, what, link).await?))
     }
 
     /// Deletes an entry.

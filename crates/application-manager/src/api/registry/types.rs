@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use common::manifest::ThingKind;
 use common::messages::registry::{CommandSpec, Entry, EntryId, Property, Type};
@@ -18,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::Change;
 use crate::access::Caller;
-use crate::api::command::{answer, answer_deleted, etag};
+use crate::api::command::etag;
 use crate::api::page::{Page, Paging, by_name, page};
 use crate::api::{ApiError, Args, At, Body, Idempotency, text};
 use crate::app::App;
@@ -135,15 +134,11 @@ async fn create(
         version: 0,
     };
     let what = format!("create the type {}", entry.title);
-    let (carried, _) = change.put(Entry::Type(entry), None, what, &link(&new.name)).await?;
-    let shown = shown(&app, &new.name);
-    Ok(answer(
-        &carried,
-        change.ids.operation,
-        StatusCode::CREATED,
-        &link(&new.name),
-        shown,
-    ))
+    change
+        .put_and_show(Entry::Type(entry), None, what, &link(&new.name), || {
+            shown(&app, &new.name)
+        })
+        .await
 }
 
 fn shown(app: &App, name: &Slug) -> Option<(TypeView, u64)> {
@@ -174,6 +169,7 @@ async fn delete(
     }
     let change = Change::new(&app, &caller, &idempotency, &format!("DELETE /types/{name}"));
     let what = format!("delete the type {name}");
-    let carried = change.delete(EntryId::Type(name.clone()), what, &link(&name)).await?;
-    Ok(answer_deleted(&carried))
+    change
+        .delete_and_answer(EntryId::Type(name.clone()), what, &link(&name))
+        .await
 }
