@@ -61,6 +61,11 @@ pub struct Manifest {
     #[serde(default = "default_stop_timeout")]
     #[schemars(range(min = 1, max = 300))]
     pub stop_timeout_seconds: u32,
+    /// Whether an instance begins where the previous one of the same schedule ended: with what that one remembered (the state of its
+    /// last checkpoint) and with the readings that came after it. Otherwise, and the first time, it begins with an empty state and
+    /// the readings that come from its start on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub carry: bool,
     /// Copies that run at once; 1 for a `task`. One holds the session, the others stand by and serve pages.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10))]

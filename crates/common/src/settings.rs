@@ -105,6 +105,9 @@ pub struct Ports {
     pub admin: BTreeMap<String, u16>,
 }
 
+/// Least value of [`Limits::instance_days`].
+pub const LEAST_INSTANCE_DAYS: u64 = 8;
+
 /// Limits with safe defaults.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -121,6 +124,9 @@ pub struct Limits {
     pub application_cpus: f64,
     /// Hours that readings, logs and notifications are kept.
     pub history_hours: u64,
+    /// Days that instances are kept after their end, 8 or more: their commands are kept for 7 days, and one that came again
+    /// must find the instance it started.
+    pub instance_days: u64,
     /// Instances that may run at once.
     pub instances: usize,
     /// Whether webhooks of users may lead to private, link-local or loopback addresses.
@@ -136,6 +142,7 @@ impl Default for Limits {
             application_memory_mib: 1024,
             application_cpus: 2.0,
             history_hours: 24,
+            instance_days: 30,
             instances: 200,
             webhook_private_addresses: false,
         }

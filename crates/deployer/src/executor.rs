@@ -132,7 +132,7 @@ impl Executor {
                 .await?
                 .map(|stored| stored.entity.build)
             {
-                None => Image::Unknown,
+                None | Some(Build::Discarded { .. }) => Image::Unknown,
                 Some(Build::Wanted { .. }) => Image::Building,
                 Some(Build::Ready { image }) => Image::Ready(image),
                 Some(Build::Failed { reason }) => Image::Failed(reason),

@@ -13,8 +13,9 @@
 //!
 //! **Invariants.**
 //! - Only the deployer publishes `instance.events`; a final state is never left.
-//! - Handlers record what is wanted. Two loops make it so, each by comparing what is wanted with what is: `builder` one image at a
-//!   time, `executor` the Swarm services. Both may be killed at any point and start again from what they find.
+//! - Handlers record what is wanted. Three loops make it so, each by comparing what is wanted with what is: `builder` one image at a
+//!   time, `executor` the Swarm services, `cleaner` what nobody needs any more (instances that ended `limits.instance_days` ago,
+//!   images of deleted applications). All may be killed at any point and start again from what they find.
 //! - A service is named after its instance: two deployers, or one that forgot, can not start an instance twice.
 //! - That an instance is launched is durable before its service is asked for, so that a stop never misses a service.
 //!
@@ -31,6 +32,7 @@
 mod agent;
 mod backoff;
 mod builder;
+mod cleaner;
 mod context;
 mod docker;
 mod ends;
@@ -43,6 +45,8 @@ mod plan;
 mod probe;
 mod reconcile;
 mod records;
+mod registry;
+mod retention;
 mod store;
 mod versions;
 
@@ -53,6 +57,7 @@ use common::token::TokenKey;
 use tokio::sync::Notify;
 
 use crate::builder::Builder;
+use crate::cleaner::Cleaner;
 use crate::docker::Engine;
 use crate::executor::Executor;
 use crate::handlers::{Applications, Bindings, Commands};
@@ -73,12 +78,13 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
     let engine = Engine::new(&context.settings.engine.socket, &context.settings.name);
     let versions = context.entities::<VersionRecord>();
     let instances = context.entities::<InstanceRecord>();
-    let (build, reconcile) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let [build, reconcile, clean] = [(); 3].map(|()| Arc::new(Notify::new()));
 
     context.consume(Arc::new(Applications {
         versions: versions.clone(),
         bus: context.bus.clone(),
         wake: build.clone(),
+        discarded: clean.clone(),
     }));
     context.consume(Arc::new(Commands {
         instances: instances.clone(),
@@ -104,6 +110,15 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
         "engine events",
         docker::events::watch(engine.clone(), reconcile.clone()),
     );
+    let cleaner = Cleaner {
+        instances: instances.clone(),
+        versions: versions.clone(),
+        engine: engine.clone(),
+        bus: context.bus.clone(),
+        settings: context.settings.clone(),
+        wake: clean,
+    };
+    context.spawn_until_shutdown("cleaner", cleaner.run());
     let executor = Executor::new(&context, engine, key, instances, versions, reconcile);
     context.spawn_until_shutdown("executor", executor.run());
     Ok(())

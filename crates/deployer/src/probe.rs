@@ -102,12 +102,13 @@ async fn ask((host, port): &Address, path: Option<&str>) -> anyhow::Result<bool>
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
-    async fn server(status: &'static str) -> u16 {
+    /// A server that answers everything with a status.
+    pub(crate) async fn server(status: &'static str) -> u16 {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {

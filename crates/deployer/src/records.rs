@@ -34,6 +34,8 @@ pub(crate) enum Build {
     Ready { image: String },
     /// It can not be built.
     Failed { reason: String },
+    /// The catalogue has the version no more: when nothing runs of it, its image is removed, then this record.
+    Discarded { image: Option<String> },
 }
 
 impl Entity for VersionRecord {
@@ -45,6 +47,7 @@ impl Entity for VersionRecord {
             Build::Wanted { .. } => "wanted",
             Build::Ready { .. } => "ready",
             Build::Failed { .. } => "failed",
+            Build::Discarded { .. } => "discarded",
         };
         vec![
             ("build", build.to_owned()),

@@ -17,6 +17,8 @@ pub(crate) enum Asked {
 
 /// Compares a version of the catalogue with what is kept.
 pub(crate) fn fold(application: &Application, version: &ApplicationVersion, current: Option<&VersionRecord>) -> Asked {
+    // The name of a deleted application may be used again.
+    let current = current.filter(|current| !matches!(current.build, Build::Discarded { .. }));
     let same_bundle = current.is_some_and(|current| current.bundle.sha256 == version.bundle.sha256);
     let build = match (&version.state, current.map(|current| &current.build)) {
         (VersionState::Building, Some(Build::Wanted { .. })) if same_bundle => return Asked::Nothing,
@@ -40,10 +42,23 @@ pub(crate) fn fold(application: &Application, version: &ApplicationVersion, curr
     }))
 }
 
+/// A version that the catalogue has no more; none when that is known.
+pub(crate) fn discard(current: &VersionRecord) -> Option<VersionRecord> {
+    let image = match &current.build {
+        Build::Discarded { .. } => return None,
+        Build::Ready { image } => Some(image.clone()),
+        Build::Wanted { .. } | Build::Failed { .. } => None,
+    };
+    Some(VersionRecord {
+        build: Build::Discarded { image },
+        ..current.clone()
+    })
+}
+
 /// The report of a build that ended.
 pub(crate) fn report(record: &VersionRecord) -> Option<ApplicationCommand> {
     let outcome = match &record.build {
-        Build::Wanted { .. } => return None,
+        Build::Wanted { .. } | Build::Discarded { .. } => return None,
         Build::Ready { image } => VersionState::Ready { image: image.clone() },
         Build::Failed { reason } => VersionState::Failed { reason: reason.clone() },
     };
@@ -92,6 +107,14 @@ pub(crate) mod tests {
         }
     }
 
+    /// What is kept of a version that is to be built.
+    pub(crate) fn record(application: &Application, version: &ApplicationVersion) -> VersionRecord {
+        let Asked::Keep(record) = fold(application, version, None) else {
+            panic!()
+        };
+        *record
+    }
+
     fn folded(state: VersionState, current: Option<&VersionRecord>) -> Asked {
         let application = application(state);
         fold(&application, &application.versions[0], current)
@@ -134,6 +157,26 @@ pub(crate) mod tests {
         );
         record.bundle.sha256 = "cd".repeat(32);
         assert!(matches!(folded(VersionState::Building, Some(&record)), Asked::Keep(_)));
+    }
+
+    #[test]
+    fn a_discarded_version_is_known_as_such_until_its_name_is_used_again() {
+        let building = application(VersionState::Building);
+        let wanted = record(&building, &building.versions[0]);
+        let image = || "r/i@sha256:1".to_owned();
+        let ready = VersionRecord {
+            build: Build::Ready { image: image() },
+            ..wanted.clone()
+        };
+        for (before, image) in [(&wanted, None), (&ready, Some(image()))] {
+            let discarded = discard(before).unwrap();
+            assert_eq!(discarded.build, Build::Discarded { image });
+            assert_eq!((discard(&discarded), report(&discarded)), (None, None));
+            assert_eq!(
+                folded(VersionState::Building, Some(&discarded)),
+                Asked::Keep(Box::new(wanted.clone()))
+            );
+        }
     }
 
     #[test]

@@ -126,6 +126,10 @@ impl Fold<BindingEvent> for View {
     fn fold(&mut self, message: &BindingEvent) -> Option<Signal> {
         let BindingEvent::Changed { binding } = message;
         let id = binding.instance;
+        // Its topic is read beside that of the instances, so that it may come after the end.
+        if self.is_buried(id.uuid()) {
+            return None;
+        }
         keep_newer(&mut self.bindings, id, binding, |entity| entity.version).then_some(Signal::Instance(id))
     }
     fn bury(&mut self, key: &str) -> Option<Signal> {
@@ -243,8 +247,9 @@ fn beat_time(beat: &Heartbeat) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::messages::binding::{Binding, BindingState};
     use common::messages::registry::Location;
-    use common::{LocationId, UserId};
+    use common::{InstanceId, LocationId, UserId};
     use proptest::prelude::*;
 
     fn location(id: LocationId, version: u64) -> RegistryEvent {
@@ -270,6 +275,33 @@ mod tests {
             }
             let highest = versions.iter().max().copied();
             prop_assert_eq!(view.locations.get(&id).map(|location| location.version), highest);
+        }
+    }
+
+    #[test]
+    fn a_forgotten_instance_leaves_nothing_whichever_topic_is_read_first() {
+        let id = InstanceId::derive(&["i"]);
+        let binding = BindingEvent::Changed {
+            binding: Box::new(Binding {
+                instance: id,
+                state: BindingState::Released,
+                version: 3,
+            }),
+        };
+        let deleted = InstanceEvent::Deleted { id };
+        for [first, second] in [[true, false], [false, true]] {
+            let mut view = View::default();
+            for tells_of_binding in [first, second, second] {
+                if tells_of_binding {
+                    view.fold(&binding);
+                } else {
+                    view.fold(&deleted);
+                    // The tombstone: all that is left of it after compaction.
+                    assert_eq!(Fold::<InstanceEvent>::bury(&mut view, &id.to_string()), None);
+                }
+            }
+            assert!(view.bindings.is_empty() && view.instances.is_empty());
+            assert_eq!(Fold::<BindingEvent>::bury(&mut view, &id.to_string()), None);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bollard::auth::DockerCredentials;
-use bollard::query_parameters::{BuildImageOptionsBuilder, PushImageOptionsBuilder};
+use bollard::query_parameters::{BuildImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc::UnboundedSender;
@@ -79,6 +79,22 @@ impl Engine {
                 .unwrap_or_default();
         }
         Ok(())
+    }
+
+    /// Removes a name of an image from this host, and the image with its last name; one that is gone is fine.
+    ///
+    /// # Errors
+    /// `Refused`: a container still uses it.
+    pub(crate) async fn remove_image(&self, name: &str) -> Result<(), EngineError> {
+        let client = self.client().await?;
+        match client
+            .remove_image(name, None::<RemoveImageOptions>, None)
+            .await
+            .map_err(EngineError::from)
+        {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Pushes an image to its registry.

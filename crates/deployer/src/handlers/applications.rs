@@ -17,7 +17,10 @@ use crate::versions::{self, Asked};
 pub(crate) struct Applications {
     pub(crate) versions: Entities<VersionRecord>,
     pub(crate) bus: Bus,
+    /// Something is to be built.
     pub(crate) wake: Arc<Notify>,
+    /// Something is to be removed.
+    pub(crate) discarded: Arc<Notify>,
 }
 
 #[async_trait]
@@ -28,10 +31,13 @@ impl Handler<ApplicationEvent> for Applications {
                 for version in &application.versions {
                     self.fold(envelope, application, version).await?;
                 }
+                self.wake.notify_one();
             }
-            ApplicationEvent::Deleted { id } => self.forget(*id).await?,
+            ApplicationEvent::Deleted { id } => {
+                self.forget(*id).await?;
+                self.discarded.notify_one();
+            }
         }
-        self.wake.notify_one();
         Ok(())
     }
 }
@@ -67,12 +73,20 @@ impl Applications {
         Ok(())
     }
 
-    /// Images stay: what runs of the application goes on to its end.
+    /// What runs of the application goes on to its end; then the cleaner removes the images.
     async fn forget(&self, application: ApplicationId) -> Result<(), HandleError> {
         for version in self.versions.list(&[("application", &application.to_string())]).await? {
-            let delete = |_: Option<&VersionRecord>, _| Ok::<_, BusError>(Change::Delete { records: Vec::new() });
+            let discard = |current: Option<&VersionRecord>, _| {
+                Ok::<_, BusError>(match current.and_then(versions::discard) {
+                    Some(entity) => Change::Put {
+                        entity,
+                        records: Vec::new(),
+                    },
+                    None => Change::Keep,
+                })
+            };
             self.versions
-                .apply(&version.id, None, delete)
+                .apply(&version.id, None, discard)
                 .await
                 .map_err(not_applied)?;
         }

@@ -39,7 +39,12 @@ fn desk() -> Desk {
             instances,
             wake: wake.clone(),
         },
-        applications: Applications { versions, bus, wake },
+        applications: Applications {
+            versions,
+            bus,
+            wake,
+            discarded: Arc::default(),
+        },
     }
 }
 
@@ -175,5 +180,8 @@ async fn versions_are_recorded_reported_again_and_forgotten() {
     )
     .await
     .unwrap();
-    assert!(versions.get(&version).await.unwrap().is_none());
+    let discarded = Build::Discarded {
+        image: Some("r/i@sha256:1".to_owned()),
+    };
+    assert_eq!(versions.get(&version).await.unwrap().unwrap().entity.build, discarded);
 }

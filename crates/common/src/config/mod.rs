@@ -1,0 +1,294 @@
+//! `config.json`: what an admin says about an installation. Everything has a safe default; an empty object is valid.
+//!
+//! Only what is available is accepted, so that nothing an admin wrote is silently ignored.
+
+mod check;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Limits, SmtpSettings};
+
+pub use check::ConfigError;
+
+/// The services of the platform, as named on a command line, in `config.json` and in heartbeats.
+pub const SERVICES: [&str; 6] = [
+    "application-manager",
+    "scheduler",
+    "deployer",
+    "sensor-manager",
+    "action-manager",
+    "monitor",
+];
+
+/// Everything an admin can set about an installation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where an editor finds this schema.
+    #[serde(rename = "$schema", skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Version of this file's format.
+    pub api_version: ApiVersion,
+    /// Name of the installation: prefixes its topics, database, Swarm services, network, user. Two installations with different names, ports and data directories live on one machine.
+    #[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,15}$"))]
+    pub name: String,
+    /// Where everything of this installation lives.
+    pub data_dir: PathBuf,
+    /// The hosts. Absent: this machine.
+    pub hosts: Vec<Host>,
+    /// Kafka.
+    pub kafka: Kafka,
+    /// MongoDB.
+    pub mongodb: Mongodb,
+    /// What people open in a browser.
+    pub console: Console,
+    /// Every other port.
+    pub ports: Ports,
+    /// Limits.
+    pub limits: Limits,
+    /// Outgoing mail. Absent: notifications appear in the console only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<SmtpSettings>,
+    /// Where secrets are; never the secrets themselves. Known: `smtp.password`.
+    pub secrets: BTreeMap<SecretName, SecretReference>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            schema: None,
+            api_version: ApiVersion::V1,
+            name: "iot".to_owned(),
+            data_dir: PathBuf::from("/var/lib/iot"),
+            hosts: Vec::new(),
+            kafka: Kafka::default(),
+            mongodb: Mongodb::default(),
+            console: Console::default(),
+            ports: Ports::default(),
+            limits: Limits::default(),
+            smtp: None,
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+/// Version of the format of `config.json`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// The first.
+    #[default]
+    #[serde(rename = "v1")]
+    V1,
+}
+
+/// A machine that runs services and applications.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Host {
+    /// Name as people see it; absent: the machine's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Name or address that people and sensors use to reach it; absent: the machine's first address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// How it is reached.
+    pub connection: Connection,
+}
+
+/// How a host is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Connection {
+    /// It is the machine on which `bootstrap` runs.
+    #[default]
+    Local,
+    /// Over SSH. Not available yet.
+    Ssh,
+}
+
+/// Who runs a piece of infrastructure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// `bootstrap` installs and supervises it.
+    #[default]
+    Managed,
+    /// It is there already.
+    External,
+}
+
+/// Kafka.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    /// Who runs it.
+    pub mode: Mode,
+    /// `host:port`, comma separated; with `external` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brokers: Option<String>,
+    /// Copies of each partition; more than 1 with `external` only.
+    #[schemars(range(min = 1))]
+    pub replication: i32,
+    /// Memory of the managed broker's heap, in MiB.
+    #[schemars(range(min = 256))]
+    pub heap_mib: u32,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Managed,
+            brokers: None,
+            replication: 1,
+            heap_mib: 512,
+        }
+    }
+}
+
+/// MongoDB.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mongodb {
+    /// Who runs it. `managed` = a `mongod` that the package manager can install, else FerretDB behind its write gate.
+    pub mode: Mode,
+    /// Connection string without a password; with `external` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
+}
+
+/// What people open in a browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Console {
+    /// Console and REST API.
+    pub port: u16,
+    /// Applications' pages; their own origin.
+    pub applications_port: u16,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            port: 80,
+            applications_port: 8081,
+        }
+    }
+}
+
+/// Every port but the console's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ports {
+    /// MQTT for sensors and devices.
+    pub mqtt: u16,
+    /// HTTP ingestion for sensors and devices.
+    pub ingestion: u16,
+    /// Managed Kafka, loopback.
+    pub kafka: u16,
+    /// Managed Kafka's controller, loopback.
+    pub kafka_controller: u16,
+    /// Managed MongoDB, loopback.
+    pub mongodb: u16,
+    /// Registry of application images, loopback.
+    pub registry: u16,
+    /// Sensor manager's gateway for applications, loopback.
+    pub readings: u16,
+    /// Action manager's gateway for applications, loopback.
+    pub actions: u16,
+    /// Node agent, forwards to `readings`, on the applications' bridge.
+    pub agent_readings: u16,
+    /// Node agent, forwards to `actions`, on the applications' bridge.
+    pub agent_actions: u16,
+    /// First of seven consecutive admin ports (health, metrics), loopback: the six services and the node agent.
+    pub admin: u16,
+}
+
+impl Default for Ports {
+    fn default() -> Self {
+        Self {
+            mqtt: 1883,
+            ingestion: 8082,
+            kafka: 9092,
+            kafka_controller: 9093,
+            mongodb: 27017,
+            registry: 5000,
+            readings: 7601,
+            actions: 7602,
+            agent_readings: 7611,
+            agent_actions: 7612,
+            admin: 7700,
+        }
+    }
+}
+
+/// A secret that an admin may bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum SecretName {
+    /// Password of the mail account `smtp.username`.
+    #[serde(rename = "smtp.password")]
+    SmtpPassword,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretReference {
+    /// In a file.
+    File(PathBuf),
+    /// In an environment variable of the `bootstrap` command.
+    Env(String),
+}
+
+impl Config {
+    /// The host on which everything runs.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        self.hosts.first().cloned().unwrap_or_default()
+    }
+
+    /// Every port with its JSON path.
+    #[must_use]
+    pub fn all_ports(&self) -> Vec<(&'static str, u16)> {
+        let ports = &self.ports;
+        let mut all = vec![
+            ("console.port", self.console.port),
+            ("console.applications_port", self.console.applications_port),
+            ("ports.mqtt", ports.mqtt),
+            ("ports.ingestion", ports.ingestion),
+            ("ports.registry", ports.registry),
+            ("ports.readings", ports.readings),
+            ("ports.actions", ports.actions),
+            ("ports.agent_readings", ports.agent_readings),
+            ("ports.agent_actions", ports.agent_actions),
+        ];
+        if self.kafka.mode == Mode::Managed {
+            all.extend([
+                ("ports.kafka", ports.kafka),
+                ("ports.kafka_controller", ports.kafka_controller),
+            ]);
+        }
+        if self.mongodb.mode == Mode::Managed {
+            all.push(("ports.mongodb", ports.mongodb));
+        }
+        all.extend(self.admin_ports().into_values().map(|port| ("ports.admin", port)));
+        all
+    }
+
+    /// Admin port of each service and of the node agent (`agent`).
+    #[must_use]
+    pub fn admin_ports(&self) -> BTreeMap<String, u16> {
+        SERVICES
+            .into_iter()
+            .chain(["agent"])
+            .zip(self.ports.admin..=u16::MAX)
+            .map(|(service, port)| (service.to_owned(), port))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use super::*;
+
+#[test]
+fn an_empty_object_is_the_default() {
+    assert_eq!(Config::parse("{}").unwrap(), Config::default());
+}
+
+#[test]
+fn wrong_files_say_where_and_what_is_near() {
+    let table: &[(&str, &str)] = &[
+        ("", "line 1 column 0"),
+        ("{", "line 1 column 1"),
+        (r#"{"nmae":"x"}"#, "did you mean `name`?"),
+        (r#"{"console":{"prt":81}}"#, "at console"),
+        (r#"{"console":{"prt":81}}"#, "did you mean `port`?"),
+        (
+            r#"{"console":{"port":"80"}}"#,
+            "at console.port: invalid type: string \"80\"",
+        ),
+        (
+            r#"{"console":{"port":70000}}"#,
+            "at console.port: invalid value: integer `70000`",
+        ),
+        (
+            r#"{"hosts":[{"connection":"locl"}]}"#,
+            "at hosts[0].connection: unknown variant `locl`",
+        ),
+        (r#"{"hosts":[{"connection":"locl"}]}"#, "did you mean `local`?"),
+        (
+            r#"{"hosts":[{"connection":"ssh"}]}"#,
+            "at hosts[0].connection: many hosts are not available yet",
+        ),
+        (r#"{"hosts":[{},{}]}"#, "at hosts[1]: many hosts are not available yet"),
+        (r#"{"api_version":"v2"}"#, "at api_version: unknown variant `v2`"),
+        (r#"{"name":"Upper"}"#, "at name: found \"Upper\", allowed:"),
+        (
+            r#"{"data_dir":"relative"}"#,
+            "at data_dir: found \"relative\", allowed:",
+        ),
+        (r#"{"data_dir":"/"}"#, "at data_dir"),
+        (r#"{"data_dir":"/var/../etc"}"#, "at data_dir"),
+        (r#"{"kafka":{"mode":"external"}}"#, "at kafka.brokers: missing"),
+        (r#"{"kafka":{"replication":3}}"#, "at kafka.replication: found 3"),
+        (
+            r#"{"mongodb":{"uri":"mongodb://x"}}"#,
+            "at mongodb.uri: only with mode `external`",
+        ),
+        (r#"{"ports":{"mqtt":0}}"#, "at ports.mqtt: found 0"),
+        (r#"{"ports":{"mqtt":80}}"#, "at ports.mqtt: 80 is also console.port"),
+        (r#"{"ports":{"admin":65530}}"#, "at ports.admin: found 65530"),
+        (r#"{"limits":{"instances":0}}"#, "at limits.instances: found 0"),
+        (
+            r#"{"limits":{"instance_days":7}}"#,
+            "at limits.instance_days: found 7, allowed: 8 or more",
+        ),
+        (
+            r#"{"limits":{"application_cpus":-1.0}}"#,
+            "at limits.application_cpus: found -1",
+        ),
+        (
+            r#"{"secrets":{"smtp.pasword":{"file":"/x"}}}"#,
+            "did you mean `smtp.password`?",
+        ),
+        (r#"{"secrets":{"smtp.password":"hunter2"}}"#, "at secrets"),
+        ("{} {}", "at (the file): something follows the object"),
+    ];
+    for (text, expected) in table {
+        let error = Config::parse(text).expect_err(text).to_string();
+        assert!(
+            error.contains(expected),
+            "{text}\n  said: {error}\n  wanted: {expected}"
+        );
+    }
+}
+
+#[test]
+fn services_are_named_as_everywhere() {
+    let names: Vec<&str> = crate::names::ServiceName::ALL
+        .into_iter()
+        .map(crate::names::ServiceName::as_str)
+        .collect();
+    assert_eq!(names, SERVICES.into_iter().chain(["agent"]).collect::<Vec<_>>());
+}
+
+#[test]
+fn admin_ports_are_consecutive() {
+    let ports = Config::default().admin_ports();
+    assert_eq!(ports.get("application-manager"), Some(&7700));
+    assert_eq!(ports.get("monitor"), Some(&7705));
+    assert_eq!(ports.get("agent"), Some(&7706));
+}
