@@ -67,7 +67,7 @@ impl World {
 
     fn spec() -> InstanceSpec {
         let manifest = json!({
-            "manifest": 1, "name": "app", "title": "App", "version": "1.0.0", "runtime": {"python": "3"}, "start": ["x"],
+            "manifest": 1, "name": "app", "title": "App", "version": "1.0.0", "runtime": {"python": "3"}, "start": ["x"], "carry": true,
             "slots": {"t": {"sensor": "temperature"}}
         });
         serde_json::from_value(json!({
@@ -147,6 +147,8 @@ async fn a_bound_instance_follows_its_place_until_it_is_over() {
     world.start().await;
     let told = ["bound north", "bound far,north", "bound ", "bound north", "released"];
     assert_eq!(world.told(), told);
+    let due = world.record().await.lineage.map(|lineage| lineage.due.to_string());
+    assert_eq!(due.as_deref(), Some("2026-01-01T00:00:00.000Z"));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use super::decision::{self, Wanted};
 use super::store::BindingRecord;
+use crate::delivery::carry::Lineage;
 use crate::delivery::hub::Hub;
 use crate::delivery::store::Sessions;
 use crate::registry::Directory;
@@ -93,6 +94,7 @@ impl Bindings {
                 binding: binding.clone(),
                 wanted: Some(wanted.clone()),
                 start: start.clone(),
+                lineage: Lineage::of(spec),
             };
             let binding = Box::new(binding);
             let event = self.bus.follow(envelope, 0, now, BindingEvent::Changed { binding })?;
@@ -124,6 +126,7 @@ impl Bindings {
                 binding: binding.clone(),
                 wanted: current.and_then(|record| record.wanted.clone()),
                 start: current.map(|record| record.start.clone()).unwrap_or_default(),
+                lineage: current.and_then(|record| record.lineage),
             };
             let binding = Box::new(binding);
             let event = self.bus.follow(envelope, 0, now, BindingEvent::Changed { binding })?;
@@ -213,6 +216,7 @@ impl Bindings {
                 } else {
                     record.start.clone()
                 },
+                lineage: record.lineage,
             },
             records: vec![event],
         })

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::Wanted;
 use crate::delivery::Position;
+use crate::delivery::carry::Lineage;
 
 /// A binding as a document, with what only this service needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct BindingRecord {
     /// container starts.
     #[serde(default)]
     pub start: Position,
+    /// Whose checkpoint the instance may begin with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
 }
 
 impl Entity for BindingRecord {

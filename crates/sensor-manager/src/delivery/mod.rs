@@ -14,6 +14,7 @@
 //! One tail per process ([`hub`]) fans out to the connections that are at the live end. One that is behind reads the
 //! partitions it needs by its own reader and then joins ([`source`]).
 
+pub mod carry;
 pub mod connection;
 pub mod dedup;
 pub mod frames;

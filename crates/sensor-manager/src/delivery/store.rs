@@ -1,10 +1,13 @@
 //! Where leases and checkpoints lie.
 
+use std::collections::BTreeSet;
+
 use common::{InstanceId, Timestamp};
 use runtime::{Applied, ApplyError, Change, Entities, Entity, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::Position;
+use super::carry::{self, Lineage};
 use super::dedup::Windows;
 use super::lease::{self, Lease, Wish};
 use super::stream::Mark;
@@ -20,19 +23,32 @@ pub struct Checkpoint {
     pub session: u64,
     /// What is consumed.
     pub position: Position,
+    /// The partitions in which that was looked for.
+    #[serde(default)]
+    pub read: BTreeSet<i32>,
     /// What was seen.
     pub windows: Windows,
     /// What the application remembers, as JSON text.
     pub state: Option<String>,
     /// When it was saved by the application.
     pub saved: Option<Timestamp>,
+    /// Place in the line of instances of which one begins with the checkpoint of the other; none: not in it (any more).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+    /// Whether it is still what another instance saved.
+    #[serde(default)]
+    pub carried: bool,
 }
 
 impl Entity for Checkpoint {
     const COLLECTION: &'static str = "sensor_manager_checkpoints";
-    const INDEXES: &'static [&'static str] = &["instance"];
+    const INDEXES: &'static [&'static str] = &["instance", "schedule"];
     fn index(&self) -> Vec<(&'static str, String)> {
-        vec![("instance", self.instance.to_string())]
+        let schedule = self.lineage.map(|lineage| ("schedule", lineage.schedule.to_string()));
+        [("instance", self.instance.to_string())]
+            .into_iter()
+            .chain(schedule)
+            .collect()
     }
 }
 
@@ -42,6 +58,7 @@ impl Checkpoint {
     pub fn mark(&self) -> Mark {
         Mark {
             position: self.position.clone(),
+            read: self.read.clone(),
             windows: self.windows.clone(),
         }
     }
@@ -119,11 +136,17 @@ impl Sessions {
         passed(self.leases.apply(&session.key(), None, decide).await)
     }
 
-    /// Locks out older sessions and returns the checkpoint to go on from; the first begins at `start`.
+    /// Locks out older sessions and returns the checkpoint to go on from; the first begins with what its line carries, or at `start`.
     ///
     /// # Errors
     /// [`Fenced`] when a newer session has come already, or the store fails.
-    pub async fn open(&self, session: Session, start: &Position) -> Result<Checkpoint, ApplyError<Fenced>> {
+    pub async fn open(
+        &self,
+        session: Session,
+        start: &Position,
+        lineage: Option<Lineage>,
+    ) -> Result<Checkpoint, ApplyError<Fenced>> {
+        let relatives = self.relatives(session, lineage).await?;
         let decide = |current: Option<&Checkpoint>, _| {
             let entity = match current {
                 Some(current) if current.session > session.number => return Err(Fenced),
@@ -131,22 +154,45 @@ impl Sessions {
                     session: session.number,
                     ..current.clone()
                 },
-                None => Checkpoint {
-                    instance: session.instance,
-                    shard: session.shard,
-                    session: session.number,
-                    position: start.clone(),
-                    windows: Windows::default(),
-                    state: None,
-                    saved: None,
-                },
+                None => carry::first(session, start, lineage, &relatives),
             };
             Ok(put(entity))
         };
-        match self.checkpoints.apply(&session.key(), None, decide).await? {
-            Applied::Changed(stored) => Ok(stored.entity),
-            Applied::Deleted | Applied::Kept(_) | Applied::Duplicate(_) => Err(ApplyError::Refused(Fenced)),
+        let opened = match self.checkpoints.apply(&session.key(), None, decide).await? {
+            Applied::Changed(stored) => stored.entity,
+            Applied::Deleted | Applied::Kept(_) | Applied::Duplicate(_) => return Err(ApplyError::Refused(Fenced)),
+        };
+        // Now the line goes on here; when this is cut short, the next session of it does the same.
+        for earlier in relatives {
+            if lineage.is_some_and(|lineage| lineage.follows(&earlier)) {
+                self.leave_line(&earlier).await?;
+            }
         }
+        Ok(opened)
+    }
+
+    async fn relatives(&self, session: Session, lineage: Option<Lineage>) -> Result<Vec<Checkpoint>, StoreError> {
+        let Some(lineage) = lineage else {
+            return Ok(Vec::new());
+        };
+        let schedule = lineage.schedule.to_string();
+        let found = self.checkpoints.list(&[("schedule", &schedule)]).await?;
+        let of_shard = |checkpoint: &Checkpoint| checkpoint.shard == session.shard;
+        Ok(found.into_iter().map(|stored| stored.entity).filter(of_shard).collect())
+    }
+
+    async fn leave_line(&self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let decide = |current: Option<&Checkpoint>, _| {
+            Ok(match current {
+                Some(current) if current.lineage.is_some() => put(Checkpoint {
+                    lineage: None,
+                    ..current.clone()
+                }),
+                _ => Change::Keep,
+            })
+        };
+        let key = key(checkpoint.instance, checkpoint.shard);
+        passed(self.checkpoints.apply(&key, None, decide).await).map(drop)
     }
 
     /// Writes position and state in one; `false` when the session is over.
@@ -166,9 +212,11 @@ impl Sessions {
                 .ok_or(Fenced)?;
             Ok(put(Checkpoint {
                 position: mark.position.clone(),
+                read: mark.read.clone(),
                 windows: mark.windows.clone(),
                 state: state.map(ToOwned::to_owned),
                 saved: Some(now),
+                carried: false,
                 ..current.clone()
             }))
         };

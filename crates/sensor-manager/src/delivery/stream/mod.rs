@@ -39,6 +39,8 @@ struct Member {
 pub struct Mark {
     /// What is scanned.
     pub position: Position,
+    /// The partitions that were.
+    pub read: BTreeSet<i32>,
     /// What was seen.
     pub windows: Windows,
 }
@@ -285,6 +287,7 @@ impl Stream {
         position.extend(first);
         Ok(Mark {
             position,
+            read: self.needed.clone(),
             windows: self.saved_windows.clone(),
         })
     }

@@ -5,9 +5,13 @@ mod rig;
 use std::collections::BTreeMap;
 
 use common::messages::binding::{BindingState, SessionEvent};
+use common::{InstanceId, ScheduleId, Timestamp};
 use futures_util::SinkExt;
 use rig::{App, DEADLINE, World, sensor};
 use tokio_tungstenite::tungstenite::{Error, Message};
+
+use crate::delivery::carry::Lineage;
+use crate::delivery::partition;
 
 async fn eventually<F: Future<Output = bool>>(what: &str, check: impl Fn() -> F) {
     let deadline = tokio::time::Instant::now() + DEADLINE;
@@ -47,6 +51,64 @@ async fn readings_since_the_binding_are_delivered_and_a_checkpoint_is_where_the_
     assert_eq!(app.session, 2);
     let told = world.memory.distinct::<SessionEvent>();
     assert!(matches!(&told[..], [_, SessionEvent::Opened { session: 2, replica, .. }] if replica == "b"));
+}
+
+#[tokio::test]
+async fn an_instance_that_carries_begins_where_the_previous_one_ended() {
+    let schedule = ScheduleId::new();
+    let lineage = |due| {
+        Some(Lineage {
+            schedule,
+            due: Timestamp::from_millis(due),
+        })
+    };
+    // In a partition that the previous one did not read.
+    let newcomer = (1..)
+        .find(|index| partition::of_sensor(sensor(*index)) != partition::of_sensor(sensor(0)))
+        .unwrap();
+    let mut world = World::new();
+    world.lineage = lineage(1);
+    world.bind(&[0]).await;
+    let server = world.serve("1");
+    let mut app = App::connect(server.address, &world, "replica=a").await.unwrap();
+    assert_eq!(app.until("opened").await["carried"], false);
+    world.log.push(0, 1);
+    app.until("reading").await;
+    app.checkpoint().await.unwrap();
+    app.until("checkpointed").await;
+    drop(app);
+    // Nobody is there to hear these.
+    world.log.push(0, 2);
+    world.log.push(0, 1);
+    world.log.push(newcomer, 0);
+    let next = World {
+        instance: InstanceId::new(),
+        lineage: lineage(2),
+        ..world.clone()
+    };
+    next.bind(&[0, newcomer]).await;
+    world.log.push(0, 3);
+    for replica in ["b", "c"] {
+        let query = format!("replica={replica}");
+        let mut app = App::connect(server.address, &next, &query).await.unwrap();
+        assert_eq!(app.until("opened").await["carried"], true);
+        assert_eq!(app.counted(), 1);
+        app.until("reading").await;
+        app.until("reading").await;
+        assert_eq!(app.state, BTreeMap::from([(sensor(0).to_string(), vec![1, 2, 3])]));
+        if replica == "c" {
+            app.checkpoint().await.unwrap();
+            app.until("checkpointed").await;
+        }
+        app.socket.close(None).await.unwrap();
+    }
+    let mut app = App::connect(server.address, &next, "replica=d").await.unwrap();
+    assert_eq!(app.until("opened").await["carried"], false);
+    assert_eq!(app.counted(), 3);
+    let line = world.sessions().checkpoints;
+    let line = line.list(&[("schedule", &schedule.to_string())]).await.unwrap();
+    let line: Vec<_> = line.iter().map(|stored| stored.entity.instance).collect();
+    assert_eq!(line, [next.instance]);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::binding::store::BindingRecord;
+use crate::delivery::carry::Lineage;
 use crate::delivery::gateway::{Gateway, Pace, router};
 use crate::delivery::hub::Hub;
 use crate::delivery::lease::Holder;
@@ -169,6 +170,7 @@ pub(super) struct World {
     pub(super) bus: Bus,
     pub(super) log: MemoryLog,
     pub(super) instance: InstanceId,
+    pub(super) lineage: Option<Lineage>,
     pub(super) key: TokenKey,
     pub(super) changes: broadcast::Sender<InstanceId>,
 }
@@ -205,6 +207,7 @@ impl World {
             bus,
             log: MemoryLog::new(),
             instance: InstanceId::new(),
+            lineage: None,
             key: TokenKey::new("key"),
             changes: broadcast::channel(16).0,
         }
@@ -236,7 +239,7 @@ impl World {
 
     pub(super) async fn set_binding(&self, state: BindingState) {
         let bindings = Entities::<BindingRecord>::new(self.documents.clone(), self.bus.clone());
-        let (instance, end) = (self.instance, self.log.end());
+        let (instance, lineage, end) = (self.instance, self.lineage, self.log.end());
         bindings
             .apply(&instance.to_string(), None, |current, version| {
                 Ok::<_, String>(Change::Put {
@@ -248,6 +251,7 @@ impl World {
                         },
                         wanted: None,
                         start: current.map_or_else(|| end.clone(), |current| current.start.clone()),
+                        lineage,
                     },
                     records: Vec::new(),
                 })
