@@ -225,6 +225,10 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%service, "ended: {error:#}");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nothing else runs any more, and no condition is waited for"
+            )]
             std::thread::sleep(PAUSE_AFTER_ERROR);
             ExitCode::FAILURE
         }

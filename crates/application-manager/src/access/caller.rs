@@ -112,7 +112,7 @@ fn role_words(role: Role) -> &'static str {
 impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let peer = parts.extensions.get::<Peer>().copied();
+        let peer = Peer::of(&parts.extensions);
         let signed_in = authenticate(app, &parts.headers, peer)
             .await?
             .ok_or_else(ApiError::unauthorized)?;
