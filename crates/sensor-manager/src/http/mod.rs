@@ -115,7 +115,12 @@ impl FromRequestParts<Arc<App>> for SignedIn {
             .get(header::AUTHORIZATION)
             .and_then(|value| basic(value.to_str().ok()?))
             .ok_or_else(denied)?;
-        credentials::sign_in(&app.ingest.directory, &user, secret.as_bytes())
+        let directory = &app.ingest.directory;
+        if let Ok(connector) = user.trim().parse::<ConnectorId>() {
+            let known = |directory: &Directory| directory.connector(connector).is_some();
+            directory.expect(connector.uuid(), Timestamp::now(), known).await;
+        }
+        credentials::sign_in(directory, &user, secret.as_bytes())
             .map(|connector| Self(connector.id))
             .ok_or_else(denied)
     }

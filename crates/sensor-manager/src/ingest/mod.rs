@@ -91,6 +91,8 @@ impl Ingest {
         payload: &[u8],
         content_type: Option<&str>,
     ) -> Result<Intake, BusError> {
+        let known = |directory: &Directory| directory.sensor(sensor).is_some();
+        self.directory.expect(sensor.uuid(), sender.received, known).await;
         let facts = self.directory.sensor(sensor);
         let verdict = judge(sender, sensor, facts.as_deref(), payload, content_type);
         let mut deliveries = Vec::with_capacity(verdict.readings.len() + 1);

@@ -10,9 +10,22 @@ use std::time::Duration;
 use common::messages::registry::{Connector, Device, Entry, EntryId, Location, RegistryEvent, Sensor, Type};
 use common::names::Slug;
 use common::rules::matching::{self, Place};
-use common::{ConnectorId, DeviceId, LocationId, SensorId};
+use common::{ConnectorId, DeviceId, LocationId, SensorId, Timestamp};
 use runtime::{Context, TailFrom, TailItem};
 use tokio::sync::watch;
+use uuid::Uuid;
+
+/// How young an id is that is waited for, in milliseconds.
+const JUST_NOW_MS: i64 = 10_000;
+/// How long it is waited for.
+const TOLD: Duration = Duration::from_secs(1);
+
+/// Whether an id (v7, which holds the moment) was made within the last seconds.
+fn made_just_now(id: Uuid, now: Timestamp) -> bool {
+    let made = id.get_timestamp().map(|moment| moment.to_unix());
+    made.and_then(|(seconds, nanos)| i64::try_from(seconds * 1000 + u64::from(nanos) / 1_000_000).ok())
+        .is_some_and(|made| (-JUST_NOW_MS..=JUST_NOW_MS).contains(&now.millis_since(Timestamp::from_millis(made))))
+}
 
 /// A sensor with what belongs to it.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +133,18 @@ impl Directory {
     #[must_use]
     pub fn sensor(&self, id: SensorId) -> Option<Arc<SensorFacts>> {
         self.snapshot().sensors.get(&id).cloned()
+    }
+
+    /// Waits a moment for an entry whose id was made just now: who registered it may use it before the tail has told of it.
+    /// Older ids are not waited for, so that an entry that was deleted holds nobody up.
+    pub async fn expect(&self, id: Uuid, now: Timestamp, known: impl Fn(&Self) -> bool) {
+        if known(self) || !made_just_now(id, now) {
+            return;
+        }
+        let mut changes = self.changes.subscribe();
+        let told = changes.wait_for(|_| known(self));
+        // That it did not come in time is the answer.
+        drop(tokio::time::timeout(TOLD, told).await);
     }
 
     /// Returns a device with its type.

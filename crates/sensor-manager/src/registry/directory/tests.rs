@@ -75,3 +75,39 @@ fn an_older_version_and_a_missing_type_are_not_shown() {
     known.remove(&EntryId::Type("temperature".parse().unwrap()));
     assert!(known.snapshot().sensors.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_was_registered_just_now_is_waited_for_and_no_other() {
+    let directory = Directory::of(entries());
+    let now = Timestamp::now();
+    let known = |id: SensorId| move |directory: &Directory| directory.sensor(id).is_some();
+    let waited = async |id: SensorId, now: Timestamp| {
+        let began = tokio::time::Instant::now();
+        directory.expect(id.uuid(), now, known(id)).await;
+        began.elapsed()
+    };
+    let new = SensorId::new();
+    assert_eq!(waited(new, now).await, TOLD, "it never comes");
+    assert_eq!(waited(new, now.plus_millis(60_000)).await, Duration::ZERO, "it is old");
+    assert_eq!(
+        waited(SensorId::derive(&["?"]), now).await,
+        Duration::ZERO,
+        "it holds no moment"
+    );
+    assert_eq!(
+        waited(SensorId::derive(&["s"]), now).await,
+        Duration::ZERO,
+        "it is known"
+    );
+
+    let registering = directory.clone();
+    tokio::spawn(async move {
+        let mut entries = entries();
+        if let Some(Entry::Sensor(sensor)) = entries.iter_mut().find(|entry| matches!(entry, Entry::Sensor(_))) {
+            sensor.id = new;
+        }
+        registering.replace(entries);
+    });
+    assert!(waited(new, now).await < TOLD, "it comes");
+    assert!(directory.sensor(new).is_some());
+}
