@@ -1,7 +1,8 @@
 // Command ferretdb serves the MongoDB wire protocol on PostgreSQL (or SQLite) behind a write gate.
 //
 // FerretDB 1.24 by itself is not atomic: concurrent replaces of one document all report success. The gate (gate.go)
-// mends that, so that a compare-and-swap means what it says.
+// mends that, so that a compare-and-swap means what it says. Nor does it use its indexes: indexes.go keeps some that PostgreSQL
+// can use.
 package main
 
 import (
@@ -61,6 +62,9 @@ func serve(ctx context.Context, listen, runDir, postgresql, sqlite string) error
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "ferretdb: %s behind its write gate listens on %s\n", config.Handler, listener.Addr())
+	if config.PostgreSQLURL != "" {
+		go keepIndexes(ctx, config.PostgreSQLURL)
+	}
 	done := make(chan error, 1)
 	go func() { done <- db.Run(ctx) }()
 	go func() {
