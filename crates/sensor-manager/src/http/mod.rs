@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::credentials;
 use crate::devices::{self, Command, Commands};
 use crate::ingest::{Fault, Ingest, Intake, Sender};
+use crate::registry::Directory;
 
 /// Largest body, in bytes.
 const MAX_BODY: usize = 256 * 1024;

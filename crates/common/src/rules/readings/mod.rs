@@ -75,8 +75,10 @@ pub fn parse(payload: &[u8], content_type: Option<&str>) -> Result<Vec<RawReadin
             shown(media)
         ));
     }
-    let document: Value = serde_json::from_slice(payload)
-        .map_err(|error| format!("the payload is not valid JSON ({error}); {ALLOWED}"))?;
+    let document: Value = serde_json::from_slice(payload).map_err(|error| {
+        let found = shown(&String::from_utf8_lossy(payload));
+        format!("the payload {found} is not valid JSON ({error}); {ALLOWED}")
+    })?;
     match document {
         Value::Array(records) if media.as_deref() == Some("application/senml+json") || senml::looks_like(&records) => {
             senml::parse(&records)
