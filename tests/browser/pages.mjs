@@ -24,6 +24,16 @@ function visits() {
   return [...routes, ...views];
 }
 
+/** In the page: waits until what changes with the width and the theme has changed. What turns for ever is not waited for. */
+async function still() {
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  await frame();
+  await frame();
+  const ending = document.getAnimations().filter((animation) => animation.effect.getComputedTiming().endTime !== Infinity);
+  await Promise.allSettled(ending.map((animation) => animation.finished));
+  await frame();
+}
+
 /** Looks at what is shown in each width and theme. */
 async function inspect(page, visit, shots) {
   const faults = [];
@@ -31,7 +41,7 @@ async function inspect(page, visit, shots) {
     await page.setViewportSize(SIZES[width]);
     for (const colorScheme of THEMES) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      await page.evaluate(still);
       const where = `${visit.name}, ${visit.state}, ${String(width)}, ${colorScheme}`;
       const axe = width === 1440 || visit.widths.length === 1 || (visit.state === 'full' && colorScheme === 'light');
       faults.push(...(await look(page, { axe })).map((fault) => `${where}: ${fault}`));

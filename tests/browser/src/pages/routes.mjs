@@ -34,9 +34,10 @@ export const ROUTES = [
   { name: 'account', path: at('/account'), title: 'Your account', states: ALL },
 ];
 
-async function choosePlace(page) {
-  await page.getByRole('tree', { name: 'place' }).getByRole('treeitem').last().click();
-  await page.getByText(/^It needs nothing|needs /).first().waitFor();
+/** Chooses the place where something runs: what is needed is there. */
+export async function choosePlace(page, { place }) {
+  await page.getByRole('tree', { name: 'place' }).getByText(place, { exact: true }).last().click();
+  await page.getByRole('region', { name: 'Where' }).getByText(/^needs /).first().waitFor();
 }
 
 const skeleton = (page) => page.getByRole('status', { name: 'loading' });

@@ -3,11 +3,18 @@
 import { mkdir, readdir, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const QUALITY = 60;
+const QUALITY = 50;
 /** A page that is longer is cut here. */
-const MOST_HEIGHT = { 1440: 1400, 390: 1600 };
+const MOST_HEIGHT = { 1440: 1300, 390: 1500 };
 
 const fileOf = ({ name, state }, width, theme) => `${name}.${state}.${String(width)}.${theme}.webp`;
+
+/** In the page: how high a picture of all of it is. What lies over a page is fixed to the window. */
+function wholeHeight() {
+  window.scrollTo(0, 0);
+  const over = document.querySelector('[role=dialog], [role=menu]');
+  return over ? window.innerHeight : Math.max(window.innerHeight, document.documentElement.scrollHeight);
+}
 
 export class Shots {
   constructor(folder) {
@@ -18,7 +25,7 @@ export class Shots {
 
   async take(page, visit, width, theme) {
     await mkdir(this.folder, { recursive: true });
-    const height = await page.evaluate(() => Math.max(window.innerHeight, document.documentElement.scrollHeight));
+    const height = await page.evaluate(wholeHeight);
     const client = await page.context().newCDPSession(page);
     const clip = { x: 0, y: 0, width, height: Math.min(height, MOST_HEIGHT[width]), scale: 1 };
     const { data } = await client.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY, captureBeyondViewport: true, clip });

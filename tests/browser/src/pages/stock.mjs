@@ -27,6 +27,7 @@ export async function stockOf(request) {
     const found = items.find(prefer) ?? items[0];
     if (found === undefined) throw new Error(`there is nothing among the ${list}: walk the path first, with path.mjs, or start the demo`);
     stock[noun] = found[by];
+    if (noun === 'instance') stock.place = found.location.path.split(' / ').at(-1);
   }
   return stock;
 }

@@ -1,6 +1,6 @@
 /** What pages show when something is done with them: dialogues, steps, answers; and the pages before someone is inside. */
 
-import { settled } from './routes.mjs';
+import { choosePlace, settled } from './routes.mjs';
 
 const at = (path) => () => path;
 const button = (page, name) => page.getByRole('button', { name, exact: true }).first();
@@ -13,13 +13,13 @@ const opens = (name, also) => async (page) => {
   if (also) await also(dialog(page), page);
 };
 
-async function wizard(page, steps) {
-  await page.getByRole('tree', { name: 'place' }).getByRole('treeitem').last().click();
+async function wizard(page, stock, steps) {
+  await choosePlace(page, stock);
   for (let step = 0; step < steps; step += 1) await press('Go on')(page);
 }
 
-async function again(page) {
-  await wizard(page, 2);
+async function again(page, stock) {
+  await wizard(page, stock, 2);
   await page.getByRole('radio', { name: 'Again and again' }).click();
   await page.getByRole('list', { name: 'next runs' }).waitFor();
 }
@@ -73,9 +73,9 @@ export const VIEWS = [
   { name: 'palette', path: at('/'), title: /^Hello, /, act: palette },
   { name: 'account-menu', path: at('/'), title: /^Hello, /, act: async (page) => page.getByRole('button', { name: 'account of' }).click() },
   { name: 'upload-refused', path: at('/applications/upload'), title: 'Upload an application', act: refusedUpload },
-  { name: 'run-parameters', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: (page) => wizard(page, 1) },
+  { name: 'run-parameters', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: (page, stock) => wizard(page, stock, 1) },
   { name: 'run-time', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: again },
-  { name: 'run-last-step', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: (page) => wizard(page, 3) },
+  { name: 'run-last-step', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: (page, stock) => wizard(page, stock, 3) },
   { name: 'instance-notifications', path: instance, act: tab('Notifications') },
   { name: 'instance-commands', path: instance, act: tab('Device commands') },
   { name: 'instance-waiting', path: instance, alter: [[ONE_INSTANCE, waiting]] },
@@ -89,7 +89,7 @@ export const VIEWS = [
   { name: 'new-connector', path: at('/connectors'), title: 'Connectors', act: opens('New connector') },
   { name: 'new-location', path: at('/locations'), title: 'Locations', act: opens('New location') },
   { name: 'new-type-of-sensors', path: at('/types'), title: 'Types', act: opens('New type') },
-  { name: 'new-type-of-devices', path: at('/types'), title: 'Types', act: opens('New type', (it) => it.getByText('Of devices: they take commands').click()) },
+  { name: 'new-type-of-devices', path: at('/types'), title: 'Types', act: opens('New type', (it) => it.getByRole('radio', { name: 'Of devices' }).click()) },
   { name: 'type-of-devices', path: ({ deviceType }) => `/types/${deviceType}` },
   { name: 'new-user', path: at('/users'), title: 'Users', act: opens('New user') },
 ];

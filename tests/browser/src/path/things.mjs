@@ -40,7 +40,7 @@ async function makeTemperature(page) {
 
 async function makeFan(page) {
   const dialog = await newType(page, 'Fan');
-  await dialog.getByText('Of devices: they take commands').click();
+  await dialog.getByRole('radio', { name: 'Of devices' }).click();
   await dialog.getByRole('textbox', { name: 'Can do' }).fill('Switch');
   await dialog.getByRole('button', { name: 'Add a value that it takes' }).click();
   await dialog.getByRole('textbox', { name: 'With' }).fill('On');

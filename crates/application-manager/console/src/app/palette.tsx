@@ -76,6 +76,8 @@ export function Palette() {
       shortcut={['mod + K', '/']}
       nothingFound="Nothing of that name"
       highlightQuery
+      // What is longer than the window scrolls, also by keyboard.
+      scrollAreaProps={{ viewportProps: { tabIndex: 0 } }}
       searchProps={{ leftSection: <IconSearch size={18} aria-hidden />, placeholder: 'Search or jump to…', 'aria-label': 'search' }}
     />
   );

@@ -127,7 +127,7 @@ function Person() {
     ['auto', 'As the system', IconDeviceDesktop],
   ] as const;
   return (
-    <Menu position="bottom-end" width={220}>
+    <Menu position="bottom-end" width={220} withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <UnstyledButton className={classes.person} aria-label={`account of ${me.title}`}>
           <span className={classes.initial} aria-hidden>

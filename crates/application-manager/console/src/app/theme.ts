@@ -28,6 +28,9 @@ const slate: MantineColorsTuple = [
   '#0b1012',
 ];
 
+/** Which tokens an alert of a colour takes. */
+const ALERTS: Record<string, string> = { red: 'bad', yellow: 'warn', gray: 'idle' };
+
 export const theme = createTheme({
   colors: { petrol, dark: slate },
   primaryColor: 'petrol',
@@ -55,6 +58,13 @@ export const theme = createTheme({
     Tooltip: { defaultProps: { openDelay: 300, withArrow: true } },
     Modal: { defaultProps: { radius: 'lg', centered: true, overlayProps: { backgroundOpacity: 0.45, blur: 2 } } },
     CloseButton: { defaultProps: { 'aria-label': 'close' } },
+    Alert: {
+      vars: (_: unknown, { color }: { color?: string }) => {
+        const token = ALERTS[color ?? ''] ?? 'busy';
+        return { root: { '--alert-bg': `var(--${token}-wash)`, '--alert-color': `var(--${token})` } };
+      },
+    },
+    Tabs: { styles: { list: { flexWrap: 'nowrap', overflowX: 'auto', overflowY: 'hidden' }, tab: { flex: 'none' } } },
     Notification: { styles: { description: { color: 'var(--ink-soft)' } } },
     Menu: { defaultProps: { radius: 'md', shadow: 'md' } },
   },

@@ -1,7 +1,8 @@
-import { queryOptions } from '@tanstack/react-query';
+import { queryOptions, useQuery } from '@tanstack/react-query';
 import { api, ask } from '@/api/client';
 import { listOptions, PART } from '@/api/lists';
 import type { Application, Version } from '@/api/types';
+import { words } from '@/ui/format';
 import type { Mood } from '@/ui/state';
 
 export const applicationListOptions = listOptions(['applications', 'list'], (after) => ask(api.GET('/api/v1/applications', { params: { query: { after, limit: PART } } })));
@@ -18,6 +19,13 @@ export function versionOptions(name: string, version: string) {
     queryKey: ['applications', 'version', name, version],
     queryFn: () => ask(api.GET('/api/v1/applications/{name}/versions/{version}', { params: { path: { name, version } } })),
   });
+}
+
+/** What a manifest calls its slots; empty until it is read. */
+export function useSlotTitles({ name, version }: { name?: string | null; version: string }): Record<string, string> {
+  const detail = useQuery({ ...versionOptions(name ?? '', version), enabled: name !== undefined && name !== null });
+  const slots = Object.entries(detail.data?.manifest.slots ?? {});
+  return Object.fromEntries(slots.map(([slot, { title }]) => [slot, title ?? words(slot)]));
 }
 
 /** How far a version is, in words. */

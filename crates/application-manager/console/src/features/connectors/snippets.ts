@@ -40,7 +40,7 @@ export function examples(credentials: Credentials, thing: Thing): Example[] {
     return [
       { label: 'See its commands arrive (MQTT)', text: `mosquitto_sub -V mqttv311 ${at} \\\n  -q 1 -t ${commands}` },
       {
-        label: 'Report that a command was carried out (MQTT)',
+        label: 'Report a command done (MQTT)',
         text: `mosquitto_pub ${at} \\\n  -q 1 -t '${state.replace('<command id>', 'ID-OF-THE-COMMAND')}' \\\n  -m '{"ok":true,"state":{"on":true}}'`,
       },
     ];

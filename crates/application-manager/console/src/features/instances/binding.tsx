@@ -1,5 +1,6 @@
 import { Link } from '@tanstack/react-router';
 import type { BoundSlot, Instance } from '@/api/types';
+import { useSlotTitles } from '@/features/applications/data';
 import { words } from '@/ui/format';
 import { Empty } from '@/ui/outcome';
 import { Panel } from '@/ui/panel';
@@ -19,6 +20,7 @@ export function boundSensors(instance: Instance): string[] {
 
 /** What the slots of an instance are bound to. */
 export function Bound({ instance }: { instance: Instance }) {
+  const titles = useSlotTitles(instance.application);
   const rows: Row[] = slots(instance).flatMap(([slot, { kind, members }]) => members.map((member) => ({ ...member, slot, kind })));
   return (
     <Panel title="Bound to" flush>
@@ -43,7 +45,7 @@ export function Bound({ instance }: { instance: Instance }) {
                   </Link>
                 ),
             },
-            { title: 'As', cell: (row) => words(row.slot) },
+            { title: 'As', cell: (row) => titles[row.slot] ?? words(row.slot) },
             { title: 'Location', cell: (row) => row.location },
           ]}
         />

@@ -1,6 +1,7 @@
 import { Alert } from '@mantine/core';
 import { IconAlertTriangle, IconHourglass, IconInfoCircle } from '@tabler/icons-react';
 import type { Instance } from '@/api/types';
+import { useSlotTitles } from '@/features/applications/data';
 import { useNow } from '@/ui/clock';
 import { distance, many, words } from '@/ui/format';
 import { reason } from './data';
@@ -8,6 +9,7 @@ import { reason } from './data';
 /** Says why an instance is in a state that is not simply good, and what happens next. */
 export function StateNote({ instance }: { instance: Instance }) {
   const now = useNow();
+  const titles = useSlotTitles(instance.application);
   const why = reason(instance);
   if (why === undefined) return null;
   const text = { message: { color: 'var(--ink)' } };
@@ -20,7 +22,7 @@ export function StateNote({ instance }: { instance: Instance }) {
           <>
             {instance.missing.map((missing) => (
               <div key={missing.slot}>
-                <strong>{words(missing.slot)}</strong> needs {many(missing.need, `${missing.type} ${missing.kind}`)}, {missing.place} has {missing.have === 0 ? 'none' : String(missing.have)}.
+                <strong>{titles[missing.slot] ?? words(missing.slot)}</strong> needs {many(missing.need, `${words(missing.type).toLowerCase()} ${missing.kind}`)}, {missing.place} has {missing.have === 0 ? 'none' : String(missing.have)}.
               </div>
             ))}
             <div className="soft">It starts by itself as soon as what is missing is registered there.</div>

@@ -3,7 +3,7 @@ import { useEffect, useMemo, useRef } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { clock, figure, unit as unitWords } from '@/ui/format';
-import type { Track } from './tracks';
+import { alone, type Track } from './tracks';
 import classes from './chart.module.css';
 
 /** Colours of lines, by position; the tokens have a value for each scheme. */
@@ -71,7 +71,7 @@ function options(labels: string[], unit: string | null | undefined, width: numbe
         label,
         stroke: token(`--line-${String((index % COLOURS) + 1)}`),
         width: 1.75,
-        points: { show: false },
+        points: { show: true, size: 5, width: 0, fill: token(`--line-${String((index % COLOURS) + 1)}`), filter: (plot: uPlot, line: number) => alone(Array.from(plot.data[line] ?? [])) },
       })),
     ],
   };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Point, Readings } from '@/api/types';
-import { broken, group, merge } from './tracks';
+import { alone, broken, group, merge } from './tracks';
 
 function point(second: number, value = second): Point {
   return { time: new Date(second * 1000).toISOString(), values: { temperature: value } };
@@ -43,5 +43,18 @@ describe('broken', () => {
     expect(broken([1, 2, 3, 30, 31].map(second))).toEqual([...[1, 2, 3].map(second), [4000, null], ...[30, 31].map(second)]);
     expect(broken([1, 2, 9, 10].map(second))).toHaveLength(4);
     expect(broken([])).toEqual([]);
+  });
+});
+
+describe('alone', () => {
+  it.each([
+    [[1], [0]],
+    [[1, 2], []],
+    [[1, null, 2, 3, null, undefined, 4], [0, 6]],
+    [[undefined, 1, undefined, 2], []],
+    [[null, undefined], []],
+    [[], []],
+  ])('finds in %j the points %j', (values, found) => {
+    expect(alone(values)).toEqual(found);
   });
 });

@@ -46,6 +46,13 @@ export function broken(points: [number, number][]): [number, number | null][] {
   });
 }
 
+/** Returns where the points are that no line reaches: without a mark they would not be seen. A line skips what is undefined and ends at null. */
+export function alone(values: readonly (number | null | undefined)[]): number[] {
+  const known = [...values.entries()].filter(([, value]) => value !== undefined);
+  const ends = (at: number) => (known[at]?.[1] ?? null) === null;
+  return known.flatMap(([index], at) => (!ends(at) && ends(at - 1) && ends(at + 1) ? [index] : []));
+}
+
 /** Makes the lines of sensors, one group for each property and unit. */
 export function group(sensors: Readings[]): Group[] {
   const groups = new Map<string, Group>();

@@ -1,9 +1,10 @@
-import { Button, Group, Modal, NumberInput, SegmentedControl, Stack, TextInput } from '@mantine/core';
+import { Button, Group, Modal, NumberInput, Stack, TextInput } from '@mantine/core';
 import { useForm } from '@mantine/form';
 import { IconPlus } from '@tabler/icons-react';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { api, change } from '@/api/client';
+import { Choices } from '@/ui/choices';
 import { tellDone } from '@/ui/confirm';
 import { ProblemNote } from '@/ui/problem';
 import { finished, newCommand, newDraft, newProperty, slug, type Draft } from './draft';
@@ -46,13 +47,14 @@ function TypeForm({ close }: { close: () => void }) {
       })}
     >
       <Stack>
-        <SegmentedControl
-          aria-label="of sensors or devices"
-          data={[
-            { value: 'sensor', label: 'Of sensors: they measure' },
-            { value: 'device', label: 'Of devices: they take commands' },
+        <Choices
+          label="of sensors or devices"
+          options={[
+            { value: 'sensor', label: 'Of sensors', text: 'They measure.' },
+            { value: 'device', label: 'Of devices', text: 'They take commands.' },
           ]}
-          {...form.getInputProps('kind')}
+          value={kind}
+          choose={(chosen) => { form.setFieldValue('kind', chosen as Draft['kind']); }}
         />
         <TextInput
           label="Title"
