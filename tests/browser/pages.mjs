@@ -78,6 +78,8 @@ async function main() {
   inside.setDefaultTimeout(PATIENCE_MS);
   const first = await inside.newPage();
   await signIn(first, it);
+  // Tabs share one stream, which the eldest holds: each visited page is to hold its own.
+  await first.close();
   const stock = await stockOf(inside.request);
   const shots = it.shots === undefined ? undefined : new Shots(it.shots);
   const began = Date.now();

@@ -44,6 +44,14 @@ const HANDLERS = {
   empty,
 };
 
+/** Notifications that happen to come would lie over the page. */
+function silenced(route) {
+  const url = new URL(route.request().url());
+  const topics = url.searchParams.get('topics').split(',').filter((topic) => topic !== 'notifications');
+  url.searchParams.set('topics', topics.join(','));
+  return route.continue({ url: url.href });
+}
+
 /** A page that closes takes its requests with it. */
 const calmly = (handle) => async (route) => {
   try {
@@ -56,6 +64,7 @@ const calmly = (handle) => async (route) => {
 /** Puts a tab into the state in which a page is to be seen. */
 export async function impose(page, { state, alter }) {
   const handle = HANDLERS[state];
+  await page.route((url) => url.pathname === '/api/v1/events', calmly(silenced));
   if (handle) await page.route((url) => url.pathname.startsWith('/api/v1/') && !UNTOUCHED.test(url.pathname), calmly(handle));
   for (const [address, change] of alter ?? []) {
     await page.route(

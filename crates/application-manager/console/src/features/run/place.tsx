@@ -1,8 +1,11 @@
+import { Button } from '@mantine/core';
 import { useQueries, useQuery } from '@tanstack/react-query';
 import { IconMapPin } from '@tabler/icons-react';
+import { Link } from '@tanstack/react-router';
 import type { Location } from '@/api/types';
 import { locationsOptions } from '@/features/locations/data';
 import { LocationTree } from '@/features/locations/tree';
+import { has, useMe } from '@/features/session/session';
 import { Empty, Outcome } from '@/ui/outcome';
 import { Fit, matchOptions, Slots } from './match';
 import classes from './place.module.css';
@@ -24,9 +27,7 @@ export function Place({ application, version, chosen, choose }: PlaceProps) {
     <Outcome of={locations}>
       {(list) =>
         list.length === 0 ? (
-          <Empty icon={IconMapPin} title="There is no place for you yet">
-            Someone who manages a location can give you the right to use it.
-          </Empty>
+          <NoPlace />
         ) : (
           <div className={classes.place}>
             <Tree application={application} version={version} chosen={chosen} choose={choose} locations={list} />
@@ -37,6 +38,27 @@ export function Place({ application, version, chosen, choose }: PlaceProps) {
         )
       }
     </Outcome>
+  );
+}
+
+function NoPlace() {
+  const me = useMe();
+  return has(me, 'sensor_owner') ? (
+    <Empty
+      icon={IconMapPin}
+      title="No locations yet"
+      action={
+        <Button component={Link} to="/locations">
+          Make a location
+        </Button>
+      }
+    >
+      An application runs at a place, with the sensors and devices that are registered there.
+    </Empty>
+  ) : (
+    <Empty icon={IconMapPin} title="There is no place for you yet">
+      Someone who manages a location can give you the right to use it.
+    </Empty>
   );
 }
 
