@@ -62,7 +62,7 @@ pub(super) fn types() -> Vec<Value> {
 /// Three rooms and the roof.
 pub(super) fn places() -> Vec<Place> {
     vec![
-        room(LABORATORY, "mqtt", 22.3, 90.0, &["north", "south"]),
+        room(LABORATORY, "mqtt", 22.3, 600.0, &["north", "south"]),
         room("Meeting room", "mqtt", 21.4, 240.0, &["window"]),
         room("Workshop", "http", 19.2, 300.0, &["bench"]),
         roof(),
