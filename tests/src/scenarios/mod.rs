@@ -10,6 +10,7 @@ mod measured;
 mod messages;
 mod path;
 mod state;
+mod watch;
 
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "doubtful_readings_are_counted_and_shown" => hostile::readings,
     "impossible_schedules_are_refused" => hostile::schedules,
     "bootstrap_says_what_is_wrong_before_it_starts" => hostile::configurations,
+    "a_service_that_hangs_is_told_of" => watch::hung,
+    "a_malformed_message_holds_up_nothing" => watch::malformed,
     "an_application_reaches_nothing_but_the_agent" => boundaries::network,
     "every_service_killed_at_500_readings_a_second" => exactness::services,
     "container_kafka_and_mongodb_killed" => exactness::infrastructure,
