@@ -28,7 +28,7 @@ pub struct HistoryBucket {
     pub id: String,
     /// [`HISTORY_LAYOUT`] of the writer.
     pub layout: u32,
-    /// [`slice`] of all of its readings; indexed.
+    /// [`slice()`] of all of its readings; indexed.
     pub slice: String,
     /// Whose readings, as text.
     #[serde(with = "as_text")]
