@@ -9,9 +9,15 @@ const MOST_HEIGHT = { 1440: 1300, 390: 1500 };
 
 const fileOf = ({ name, state }, width, theme) => `${name}.${state}.${String(width)}.${theme}.webp`;
 
+/** In the page: where a picture begins, if it is of something further down. */
+function begin(selector) {
+  window.scrollTo(0, 0);
+  const shown = selector && document.querySelector(selector);
+  return shown ? Math.max(0, Math.floor(shown.getBoundingClientRect().top) - 20) : 0;
+}
+
 /** In the page: how high a picture of all of it is. What lies over a page is fixed to the window. */
 function wholeHeight() {
-  window.scrollTo(0, 0);
   const over = document.querySelector('[role=dialog], [role=menu]');
   return over ? window.innerHeight : Math.max(window.innerHeight, document.documentElement.scrollHeight);
 }
@@ -25,9 +31,10 @@ export class Shots {
 
   async take(page, visit, width, theme) {
     await mkdir(this.folder, { recursive: true });
-    const height = await page.evaluate(wholeHeight);
+    const y = await page.evaluate(begin, visit.show);
+    const height = (await page.evaluate(wholeHeight)) - y;
     const client = await page.context().newCDPSession(page);
-    const clip = { x: 0, y: 0, width, height: Math.min(height, MOST_HEIGHT[width]), scale: 1 };
+    const clip = { x: 0, y, width, height: Math.min(height, MOST_HEIGHT[width]), scale: 1 };
     const { data } = await client.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY, captureBeyondViewport: true, clip });
     await client.detach();
     const picture = Buffer.from(data, 'base64');

@@ -42,6 +42,11 @@ const tab = (name) => async (page) => {
   await settled(page);
 };
 
+async function buildLog(page) {
+  await press('Build log')(page);
+  await page.getByRole('log').locator('time').first().waitFor();
+}
+
 async function palette(page) {
   await page.getByRole('button', { name: 'search', exact: true }).click();
   await page.getByRole('textbox', { name: 'search' }).or(page.getByPlaceholder('Search or jump to…')).last().fill('a');
@@ -76,12 +81,12 @@ export const VIEWS = [
   { name: 'run-parameters', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: (page, stock) => wizard(page, stock, 1) },
   { name: 'run-time', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: again },
   { name: 'run-last-step', path: ({ application }) => `/applications/${application}/run`, title: /^Run /, act: (page, stock) => wizard(page, stock, 3) },
-  { name: 'instance-notifications', path: instance, act: tab('Notifications') },
-  { name: 'instance-commands', path: instance, act: tab('Device commands') },
+  { name: 'instance-notifications', path: instance, show: '[role=tablist]', act: tab('Notifications') },
+  { name: 'instance-commands', path: instance, show: '[role=tablist]', act: tab('Device commands') },
   { name: 'instance-waiting', path: instance, alter: [[ONE_INSTANCE, waiting]] },
   { name: 'instance-failing', path: instance, alter: [[ONE_INSTANCE, failing]] },
   { name: 'instance-failed', path: instance, alter: [[ONE_INSTANCE, failed]] },
-  { name: 'build-log', path: ({ application }) => `/applications/${application}`, act: async (page) => { await press('Build log')(page); await settled(page); } },
+  { name: 'build-log', path: ({ application }) => `/applications/${application}`, show: '[aria-label=Versions]', act: buildLog },
   { name: 'register-sensor', path: at('/sensors'), title: 'Sensors', act: opens('Register a sensor') },
   { name: 'register-device', path: at('/devices'), title: 'Devices', act: opens('Register a device') },
   { name: 'change-sensor', path: ({ sensor }) => `/sensors/${sensor}`, act: opens('Change') },

@@ -2,6 +2,7 @@ import { Button, Skeleton } from '@mantine/core';
 import { IconPlugConnectedX, type Icon } from '@tabler/icons-react';
 import { useState, type ReactNode } from 'react';
 import { problemOf } from '@/api/problem';
+import { Panel } from './panel';
 import classes from './outcome.module.css';
 
 /** While something is being read. */
@@ -81,10 +82,18 @@ export function useFailure({ error, failureCount, failureReason }: Query<unknown
   return current ?? last;
 }
 
+interface OutcomeProps<T> {
+  of: Query<T>;
+  lines?: number;
+  /** Where it is no part of a panel: the data brings its own, and until then there is one here. */
+  framed?: boolean;
+  children: (data: T) => ReactNode;
+}
+
 /** Shows what a query has: loading, error, or the data. */
-export function Outcome<T>({ of, lines, children }: { of: Query<T>; lines?: number; children: (data: T) => ReactNode }) {
+export function Outcome<T>({ of, lines, framed = false, children }: OutcomeProps<T>) {
   const failure = useFailure(of);
   if (of.data !== undefined) return children(of.data);
-  if (failure !== undefined) return <Failed error={failure} retry={() => void of.refetch()} />;
-  return <Loading lines={lines} />;
+  const meanwhile = failure === undefined ? <Loading lines={lines} /> : <Failed error={failure} retry={() => void of.refetch()} />;
+  return framed ? <Panel flush>{meanwhile}</Panel> : meanwhile;
 }

@@ -23,7 +23,7 @@ export function ApplicationsPage() {
   );
   return (
     <Page title="Applications" lead="Pick one, a place and a time: it finds the sensors and devices there by itself." actions={upload}>
-      <Outcome of={applications}>
+      <Outcome of={applications} framed>
         {(list) =>
           list.length === 0 ? (
             <Panel>

@@ -68,7 +68,7 @@ function Shown({ application }: { application: Application }) {
 function About({ name, version }: { name: string; version: string }) {
   const detail = useQuery(versionOptions(name, version));
   return (
-    <Outcome of={detail}>
+    <Outcome of={detail} framed>
       {({ manifest }) => (
         <Columns>
           <Needs manifest={manifest} />

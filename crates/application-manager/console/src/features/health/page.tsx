@@ -81,7 +81,7 @@ export function HealthPage() {
   const health = useQuery(healthOptions);
   return (
     <Page title="Health" lead="The services of the platform, the hosts of the applications, and messages that could not be worked on.">
-      <Outcome of={health}>
+      <Outcome of={health} framed>
         {({ services, hosts, dead_letters: letters }) => {
           const up = services.filter(({ state }) => state === 'up').length;
           const memory = services.reduce((sum, { rss_bytes: rss }) => sum + (rss ?? 0), 0);

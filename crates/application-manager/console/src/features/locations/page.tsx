@@ -36,7 +36,7 @@ export function LocationsPage() {
   );
   return (
     <Page title="Locations" lead="The tree of places: campus, building, room. Sensors and devices belong to a place; rights on a place hold for everything in it." actions={create}>
-      <Outcome of={locations}>
+      <Outcome of={locations} framed>
         {(list) =>
           list.length === 0 ? (
             <Panel>

@@ -32,5 +32,5 @@ export function RunPage() {
 
 function Ready({ name, version }: { name: string; version: string }) {
   const detail = useQuery(versionOptions(name, version));
-  return <Outcome of={detail}>{({ manifest }) => <Way key={version} name={name} version={version} manifest={manifest} />}</Outcome>;
+  return <Outcome of={detail} framed>{({ manifest }) => <Way key={version} name={name} version={version} manifest={manifest} />}</Outcome>;
 }
