@@ -62,11 +62,11 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "every_service_killed_at_500_readings_a_second" => exactness::services,
     "container_kafka_and_mongodb_killed" => exactness::infrastructure,
     "latency_beside_kafka_itself" => measured::latency,
+    "the_demo_switches_its_fan" => lifecycle::demo,
     "a_person_walks_the_whole_path_in_a_browser" => browser::path,
     "every_page_in_every_state" => browser::pages,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
-    "the_demo_switches_its_fan" => lifecycle::demo,
 ];
 
 pub use exactness::{Toll, checkpoint, run_with_faults};

@@ -50,7 +50,10 @@ pub(super) async fn malformed(stack: &Stack) -> Result<()> {
     };
     let before = dead().await?;
     let bus = Bus::new(
-        Arc::new(KafkaPublisher::new(KafkaConfig::from_settings(stack.settings(), "tests"))?),
+        Arc::new(KafkaPublisher::new(KafkaConfig::from_settings(
+            stack.settings(),
+            "tests",
+        ))?),
         "tests",
     );
     let record = |payload: &str| Record {
@@ -59,7 +62,8 @@ pub(super) async fn malformed(stack: &Stack) -> Result<()> {
         payload: Some(payload.to_owned()),
         headers: Vec::new(),
     };
-    bus.send(&[record("no json"), record(r#"{"type":"put","entry":17}"#), record("")]).await?;
+    bus.send(&[record("no json"), record(r#"{"type":"put","entry":17}"#), record("")])
+        .await?;
     until("three more are counted", Duration::from_secs(20), || async {
         Ok((dead().await? >= before + 3).then_some(()))
     })
@@ -69,7 +73,10 @@ pub(super) async fn malformed(stack: &Stack) -> Result<()> {
         let name = format!("After the malformed {number} {}", crate::client::mark());
         stack
             .admin()
-            .post("/api/v1/locations", &serde_json::json!({ "name": name, "kind": "room" }))
+            .post(
+                "/api/v1/locations",
+                &serde_json::json!({ "name": name, "kind": "room" }),
+            )
             .await?;
     }
     Ok(())
