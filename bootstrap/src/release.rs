@@ -58,7 +58,13 @@ fn target(layout: &Layout, profile: Profile) -> PathBuf {
 
 /// Copies the built programs into a folder named after their content and points `current` to it; tells whether it changed.
 pub(crate) fn install(layout: &Layout, profile: Profile) -> Result<bool> {
-    let built = target(layout, profile);
+    install_from(layout, &target(layout, profile))
+}
+
+fn install_from(layout: &Layout, built: &Path) -> Result<bool> {
+    if is_installed(layout, built) {
+        return Ok(false);
+    }
     let mut prints = BTreeMap::new();
     for name in SERVICES.into_iter().chain(MORE) {
         let path = built.join(name);
@@ -75,7 +81,7 @@ pub(crate) fn install(layout: &Layout, profile: Profile) -> Result<bool> {
         let temporary = layout.releases().join(format!("{name}.new"));
         files::create_dir(&temporary)?;
         for program in prints.keys() {
-            std::fs::copy(built.join(program), temporary.join(program))
+            copy(&built.join(program), &temporary.join(program))
                 .with_context(|| format!("could not install {program}"))?;
         }
         files::write(&temporary.join("release.json"), &index, 0o644)?;
@@ -90,6 +96,25 @@ pub(crate) fn install(layout: &Layout, profile: Profile) -> Result<bool> {
         .context("could not switch to the new programs")?;
     remove_old(layout, &name)?;
     Ok(true)
+}
+
+/// Whether what is in use was copied from what is built: without reading hundreds of MiB, as `make` would see it.
+fn is_installed(layout: &Layout, built: &Path) -> bool {
+    let look = |path: PathBuf| {
+        let file = std::fs::metadata(path).ok()?;
+        Some((file.len(), file.modified().ok()?))
+    };
+    SERVICES.into_iter().chain(MORE).all(|name| {
+        let built = look(built.join(name));
+        built.is_some() && built == look(layout.current().join(name))
+    })
+}
+
+/// Copies a program with its moment.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::copy(from, to)?;
+    let modified = std::fs::metadata(from)?.modified()?;
+    std::fs::File::open(to)?.set_modified(modified)
 }
 
 /// Fingerprint of each installed program.
@@ -110,4 +135,35 @@ fn remove_old(layout: &Layout, current: &str) -> Result<()> {
         std::fs::remove_dir_all(path).with_context(|| format!("could not remove {}", path.display()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(&folder.path().join("data"), folder.path());
+        let built = folder.path().join("built");
+        std::fs::create_dir_all(&built).unwrap();
+        for name in SERVICES.into_iter().chain(MORE) {
+            std::fs::write(built.join(name), name).unwrap();
+        }
+        assert!(!is_installed(&layout, &built));
+        assert!(install_from(&layout, &built).unwrap(), "the first time");
+        assert!(is_installed(&layout, &built));
+        let first = installed(&layout).unwrap();
+
+        std::fs::write(built.join(SERVICES[0]), "another program").unwrap();
+        assert!(!is_installed(&layout, &built));
+        assert!(install_from(&layout, &built).unwrap(), "one is new");
+        let second = installed(&layout).unwrap();
+        let changed = first
+            .iter()
+            .filter(|(name, print)| second.get(*name) != Some(print))
+            .count();
+        assert_eq!(changed, 1);
+        assert!(!install_from(&layout, &built).unwrap(), "nothing is new");
+    }
 }
