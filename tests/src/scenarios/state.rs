@@ -60,7 +60,7 @@ pub(super) async fn contention(stack: &Stack) -> Result<()> {
     stack.healthy(Duration::from_secs(60)).await
 }
 
-/// GridFS and log blocks on the installation's server, by the application manager's own tests.
+/// GridFS, log blocks and archive on the installation's server, by the application manager's own tests.
 pub(super) async fn contracts(stack: &Stack) -> Result<()> {
     let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -84,7 +84,7 @@ pub(super) async fn contracts(stack: &Stack) -> Result<()> {
         .filter(|line| line.starts_with("test ") && line.ends_with("ok"))
         .count();
     ensure!(
-        output.status.success() && passed == 3,
+        output.status.success() && passed == 4,
         "{passed} passed\n{said}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );

@@ -272,7 +272,7 @@ mod tests {
 
     #[cfg(feature = "store-tests")]
     #[tokio::test]
-    async fn a_server_gives_the_newest_readings_and_forgets_old_rows() {
+    async fn on_a_server_the_newest_readings_are_given_and_old_rows_forgotten() {
         let client = mongodb::Client::with_uri_str(std::env::var("IOT_TEST_MONGODB").unwrap())
             .await
             .unwrap();
