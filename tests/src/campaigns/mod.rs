@@ -23,7 +23,10 @@ pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
         "exactness" => exactness::run(&stack, rounds).await,
         _ => latency::run(&stack, rounds).await,
     };
-    stack.remove().await?;
+    // Whoever looks into a failure wants it as it is.
+    if std::env::var_os("KEEP_STACK").is_none() {
+        stack.remove().await?;
+    }
     let text = format!(
         "# {name}\n\n`cargo run --release -p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",
         machine(),
