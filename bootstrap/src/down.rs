@@ -41,7 +41,7 @@ impl Installation {
             self.firewall(subnet).remove().await;
         }
         if engine::answers().await {
-            network::remove(&self.names()).await;
+            network::remove(&self.names()).await?;
             engine::remove_images(&format!("{}/*", self.config.name)).await;
             engine::remove_images(&format!("127.0.0.1:{}/*", self.config.ports.registry)).await;
             engine::remove_images(&format!("127.0.0.1:{}/*/*", self.config.ports.registry)).await;

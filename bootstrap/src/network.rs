@@ -4,12 +4,13 @@
 //! bridge and no packet of an application crosses hosts.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::command::{command, succeeds, text};
+use crate::command::{command, succeeds, text, wait_until};
 use crate::engine::docker;
 
 /// Label on everything in the Engine that belongs to an installation.
@@ -166,6 +167,12 @@ async fn bridge_has(names: &Names, subnet: Subnet) -> bool {
 /// Creates what is missing.
 pub(crate) async fn create(installation: &str, names: &Names, subnet: Subnet) -> Result<()> {
     let label = format!("{LABEL}={installation}");
+    let addresses = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
+    let found = text(docker(["network", "inspect", "--format", addresses, &names.local])).await;
+    if found.is_ok_and(|found| found != subnet.cidr()) {
+        // Of an installation of this name that is no more: its containers would move the bridge away from the node agent.
+        remove(names).await?;
+    }
     if !succeeds(docker(["network", "inspect", &names.local])).await {
         let gateway = subnet.gateway().to_string();
         let bridge = format!("com.docker.network.bridge.name={}", names.bridge);
@@ -231,12 +238,29 @@ async fn create_bridge(names: &Names, subnet: Subnet) -> Result<()> {
     text(command("ip", ["link", "set", bridge, "up"])).await.map(drop)
 }
 
-/// Removes networks and bridge.
-pub(crate) async fn remove(names: &Names) {
-    for network in [&names.network, &names.local] {
-        succeeds(docker(["network", "rm", network])).await;
-    }
+/// Removes networks and bridge. Tasks that are ending hold the networks for a moment longer than their containers.
+pub(crate) async fn remove(names: &Names) -> Result<()> {
+    let gone = wait_until(Duration::from_secs(30), async || {
+        for network in [&names.network, &names.local] {
+            if exists(network).await {
+                succeeds(docker(["network", "rm", network])).await;
+            }
+        }
+        !exists(&names.network).await && !exists(&names.local).await
+    })
+    .await;
     succeeds(command("ip", ["link", "delete", &names.bridge])).await;
+    ensure!(
+        gone,
+        "the network `{}` is still in use; `docker network inspect {}` tells by what",
+        names.network,
+        names.network
+    );
+    Ok(())
+}
+
+async fn exists(network: &str) -> bool {
+    succeeds(docker(["network", "inspect", network])).await
 }
 
 #[cfg(test)]
