@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log"
 	"regexp"
 	"strings"
 	"time"
@@ -60,11 +61,18 @@ func (t twin) create() string {
 }
 
 // keepIndexes makes the twins of all indexes, again and again, until ctx ends. What fails is tried again: look-ups are slow until
-// then, never wrong.
+// then, never wrong. Errors may pass (PostgreSQL starts later, a collection is dropped meanwhile), so each is told once.
 func keepIndexes(ctx context.Context, url string) {
+	told := ""
 	for ctx.Err() == nil {
-		// Errors pass: PostgreSQL starts later, a collection is dropped meanwhile.
-		_ = makeTwins(ctx, url)
+		said := ""
+		if err := makeTwins(ctx, url); err != nil {
+			said = err.Error()
+		}
+		if said != "" && said != told {
+			log.Printf("an index is not made yet, look-ups are slow until it is: %s", said)
+		}
+		told = said
 		select {
 		case <-ctx.Done():
 		case <-time.After(indexPause):

@@ -30,6 +30,21 @@ pub struct Plan {
     pub fans: usize,
 }
 
+impl Plan {
+    /// A room with nothing in it.
+    #[must_use]
+    pub fn room(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            protocol: Protocol::Mqtt,
+            sensors: 0,
+            every_ms: 1000,
+            count: None,
+            fans: 0,
+        }
+    }
+}
+
 /// A registered place.
 #[derive(Debug)]
 pub struct Site {

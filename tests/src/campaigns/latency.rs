@@ -10,7 +10,6 @@ use common::{MessageId, OperationId};
 use runtime::kafka::{KafkaConfig, KafkaPublisher, tail};
 use runtime::{Bus, TailFrom, TailItem};
 use serde_json::{Value, json};
-use simulator::config::Protocol;
 
 use super::quantile;
 use crate::client::member;
@@ -90,12 +89,10 @@ fn probe() -> Result<Vec<u8>> {
 async fn application(stack: &Stack, user: &crate::client::Client, round: u32) -> Result<Vec<f64>> {
     let folder = tempfile::tempdir()?;
     let plan = Plan {
-        name: format!("Latency room {round}"),
-        protocol: Protocol::Mqtt,
         sensors: 5,
         every_ms: 10,
         count: Some(READINGS / 5),
-        fans: 0,
+        ..Plan::room(format!("Latency room {round}"))
     };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let instance = id(&site.run_now(user, &name(), json!({})).await?)?;

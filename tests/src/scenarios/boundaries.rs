@@ -2,7 +2,6 @@
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use simulator::config::Protocol;
 
 use super::path::{instance_is, task};
 use crate::client::member;
@@ -14,14 +13,7 @@ use crate::wait::until;
 pub(super) async fn network(stack: &Stack) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let developer = member(stack.admin(), "nina", &["developer", "end_user"]).await?;
-    let plan = Plan {
-        name: "Quiet room".to_owned(),
-        protocol: Protocol::Http,
-        sensors: 0,
-        every_ms: 50,
-        count: None,
-        fans: 0,
-    };
+    let plan = Plan::room("Quiet room");
     let site = Site::register(stack, &plan, folder.path()).await?;
     let ports = &stack.settings().ports;
     let gateway = stack.settings().engine.gateway;

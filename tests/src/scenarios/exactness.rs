@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use simulator::config::Protocol;
 
 use super::path::instance_is;
 use crate::client::{Client, member};
@@ -82,12 +81,10 @@ pub async fn run_with_faults(stack: &Stack, name: &str, targets: &[&str]) -> Res
     let user = member(stack.admin(), &format!("{name}-user"), &["end_user", "developer"]).await?;
     let application = room_comfort(stack).await?;
     let plan = Plan {
-        name: format!("{name} room"),
-        protocol: Protocol::Mqtt,
         sensors: 5,
         every_ms: 10,
-        count: None,
         fans: 1,
+        ..Plan::room(format!("{name} room"))
     };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let cron = every_minute(&user, &site).await?;

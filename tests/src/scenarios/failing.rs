@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use bootstrap::demo::bundle::of_files;
 use serde_json::json;
-use simulator::config::Protocol;
 
 use super::path::instance_is;
 use crate::client::{mark, member};
@@ -46,14 +45,7 @@ pub(super) async fn build(stack: &Stack) -> Result<()> {
 pub(super) async fn crash_loop(stack: &Stack) -> Result<()> {
     let developer = member(stack.admin(), "kurt", &["developer", "end_user"]).await?;
     let folder = tempfile::tempdir()?;
-    let plan = Plan {
-        name: "Crashing room".to_owned(),
-        protocol: Protocol::Http,
-        sensors: 0,
-        every_ms: 1000,
-        count: None,
-        fans: 0,
-    };
+    let plan = Plan::room("Crashing room");
     let site = Site::register(stack, &plan, folder.path()).await?;
     let name = format!("crashes-{}", mark());
     let manifest = json!({

@@ -95,12 +95,9 @@ async fn traces(stack: &Stack, user: &Client) -> Result<(usize, u64, usize)> {
 pub(super) async fn readings(stack: &Stack) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let plan = Plan {
-        name: "Doubtful room".to_owned(),
         protocol: Protocol::Http,
         sensors: 1,
-        every_ms: 1000,
-        count: None,
-        fans: 0,
+        ..Plan::room("Doubtful room")
     };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let sensor = site.sensors.first().context("a sensor")?;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use simulator::config::Protocol;
 
 use super::path::instance_is;
 use crate::client::{Client, member};
@@ -77,12 +76,10 @@ async fn survive(stack: &Stack, name: &str, happen: impl AsyncFnOnce(&Stack) -> 
     let user = member(stack.admin(), &name.replace(' ', "-"), &["end_user"]).await?;
     let application = room_comfort(stack).await?;
     let plan = Plan {
-        name: format!("Room of {name}"),
-        protocol: Protocol::Mqtt,
         sensors: 2,
         every_ms: 20,
-        count: None,
         fans: 1,
+        ..Plan::room(format!("Room of {name}"))
     };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let instance = id(&site.run_now(&user, &application, json!({})).await?)?;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use reqwest::Method;
 use serde_json::json;
-use simulator::config::Protocol;
 
 use super::path::instance_is;
 use crate::client::member;
@@ -25,12 +24,10 @@ pub(super) async fn mail_and_webhook(stack: &Stack) -> Result<()> {
     ensure!(answer.status.is_success(), "contact: {} {}", answer.status, answer.body);
     let application = room_comfort(stack).await?;
     let plan = Plan {
-        name: "Warm room".to_owned(),
-        protocol: Protocol::Mqtt,
         sensors: 1,
         every_ms: 100,
-        count: None,
         fans: 1,
+        ..Plan::room("Warm room")
     };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let instance = id(&site.run_now(&user, &application, json!({ "threshold": 16 })).await?)?;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
-use simulator::config::Protocol;
 
 use crate::client::{Client, member};
 use crate::site::{Plan, Site, bundle, id};
@@ -35,12 +34,9 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
     let name = format!("comfort-{}", crate::client::mark());
     let application = developer.upload(bundle("room-comfort", &name)?).await?;
     let plan = Plan {
-        name: "Path room".to_owned(),
-        protocol: Protocol::Mqtt,
         sensors: 2,
         every_ms: 50,
-        count: None,
-        fans: 0,
+        ..Plan::room("Path room")
     };
     let site = Site::register(stack, &plan, folder.path()).await?;
 
@@ -54,14 +50,7 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
         "it says what is missing: {waiting}"
     );
 
-    let plan = Plan {
-        name: "Path bridge".to_owned(),
-        protocol: Protocol::Mqtt,
-        sensors: 0,
-        every_ms: 50,
-        count: None,
-        fans: 0,
-    };
+    let plan = Plan::room("Path bridge");
     let bridge = Site::register(stack, &plan, folder.path()).await?;
     let fan = stack
         .admin()
@@ -126,14 +115,7 @@ pub(super) async fn from_zip_to_device(stack: &Stack) -> Result<()> {
 pub(super) async fn tasks(stack: &Stack) -> Result<()> {
     let developer = member(stack.admin(), "tara", &["developer", "end_user"]).await?;
     let folder = tempfile::tempdir()?;
-    let plan = Plan {
-        name: "Task room".to_owned(),
-        protocol: Protocol::Http,
-        sensors: 0,
-        every_ms: 50,
-        count: None,
-        fans: 0,
-    };
+    let plan = Plan::room("Task room");
     let site = Site::register(stack, &plan, folder.path()).await?;
     for (name, code, state) in [("ends-well", 0, "succeeded"), ("ends-badly", 3, "failed")] {
         let name = &format!("{name}-{}", crate::client::mark());
