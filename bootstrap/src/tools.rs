@@ -7,6 +7,7 @@ use tokio::process::Command;
 
 use crate::command::{command, find, logged, text};
 use crate::engine;
+use crate::files;
 use crate::layout::Layout;
 
 /// What the console's build needs.
@@ -93,13 +94,7 @@ pub fn node(program: &str) -> Command {
     let mut path = bin.clone().into_os_string();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
-    let npm = bin
-        .parent()
-        .map(|root| root.join("lib/node_modules/npm/bin/npm-cli.js"));
-    let mut command = match npm.filter(|npm| program == "npm" && npm.exists()) {
-        Some(npm) => command(bin.join("node"), [npm]),
-        None => command(bin.join(program), ["x"; 0]),
-    };
+    let mut command = command(bin.join(program), ["x"; 0]);
     command.env("PATH", path);
     command
 }
@@ -133,15 +128,51 @@ pub(crate) async fn install_node(log: &Path) -> Result<()> {
     )
     .await
     .context("could not install Node from PyPI")?;
+    if let Some(bin) = node_from_pypi() {
+        mend_npm(&bin)?;
+    }
     if node_present().await {
         return Ok(());
     }
     bail!("the Node that PyPI has does not run here; install Node 20.19 or newer and npm")
 }
 
+/// A wheel holds no links, so its `npm` and `npx` are copies that do not find what they belong to; scripts of packages call them.
+fn mend_npm(bin: &Path) -> Result<()> {
+    for (program, script) in [("npm", "npm-cli.js"), ("npx", "npx-cli.js")] {
+        let text = format!(
+            "#!/bin/sh\nhere=$(dirname \"$0\")\nexec \"$here/node\" \"$here/../lib/node_modules/npm/bin/{script}\" \"$@\"\n"
+        );
+        files::write(&bin.join(program), &text, 0o755)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn npm_of_a_wheel_is_found_by_scripts() {
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("bin");
+        let scripts = folder.path().join("lib/node_modules/npm/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::create_dir_all(&scripts).unwrap();
+        // In place of Node: says what it is to run.
+        files::write(&bin.join("node"), "#!/bin/sh\necho $(basename \"$1\") \"$2\"\n", 0o755).unwrap();
+        std::fs::write(bin.join("npm"), "a copy that finds nothing").unwrap();
+        mend_npm(&bin).unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-c", "npm ci; npx tsc"])
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "npm-cli.js ci\nnpx-cli.js tsc\n"
+        );
+    }
 
     #[test]
     fn versions_are_read() {
