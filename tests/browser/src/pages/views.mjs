@@ -55,8 +55,8 @@ async function palette(page) {
 const instance = ({ instance: id }) => `/instances/${id}`;
 const ONE_INSTANCE = /^\/api\/v1\/instances\/[^/]+$/;
 const missing = [
-  { slot: 'temperature', kind: 'sensor', type: 'temperature', need: 1, have: 0, place: 'House / Attic' },
-  { slot: 'fan', kind: 'device', type: 'fan', need: 1, have: 0, place: 'House / Attic' },
+  { slot: 'temperature', kind: 'sensor', type: 'temperature', need: 1, have: 0, place: 'Demo building / Laboratory' },
+  { slot: 'fan', kind: 'device', type: 'fan', need: 1, have: 0, place: 'Demo building / Laboratory' },
 ];
 const waiting = (body) => ({ ...body, state: 'waiting', why: 'sensors or devices are missing', missing, binding: null, started: null, endpoints: 0 });
 const failing = (body) => ({ ...body, state: 'failing', why: 'it ended with exit code 1', restarts: 4, next_try: new Date(Date.now() + 30_000).toISOString() });
