@@ -19,15 +19,28 @@ use crate::layout::{Layout, account};
 use crate::supervisor::Program;
 use crate::{files, release, secrets};
 
+/// How long the first readings may take.
+const HEARD_LIMIT: Duration = Duration::from_secs(20);
 /// How long the fan may take: its room warms up within a minute.
 const SWITCH_LIMIT: Duration = Duration::from_secs(120);
 
 /// Name of the simulator in the supervisor.
 pub(crate) const SIMULATOR: &str = "simulator";
 
+/// What the simulator reads, under its own account, which need not see the source tree.
+fn folder(layout: &Layout) -> PathBuf {
+    layout.part("demo")
+}
+
 /// What the simulator plays; that it is there says that the installation has a demo.
 pub(crate) fn simulation_file(layout: &Layout) -> PathBuf {
-    layout.part("demo").join("simulation.json")
+    folder(layout).join("simulation.json")
+}
+
+/// The file that is replayed, in the source tree.
+fn weather(layout: &Layout) -> Result<String> {
+    let path = layout.deploy().join("demo").join(plan::WEATHER);
+    std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))
 }
 
 fn examples(on: &Installation) -> PathBuf {
@@ -49,9 +62,10 @@ pub(crate) async fn building_present(on: &Installation) -> Result<bool> {
         &found,
         &simulation::secrets(&held),
         &on.config.ports,
-        &on.layout.deploy(),
+        &folder(&on.layout),
     );
-    Ok(wanted.is_ok_and(|wanted| wanted == held))
+    let replayed = folder(&on.layout).join(plan::WEATHER);
+    Ok(wanted.is_ok_and(|wanted| wanted == held) && files::holds(&replayed, &weather(&on.layout)?))
 }
 
 /// Registers the building and tells the simulator.
@@ -67,9 +81,11 @@ pub(crate) async fn make_building(on: &Installation) -> Result<()> {
         }
     }
     known.retain(|id, _| made.connectors.values().any(|known| known == id));
-    let text = simulation::render(&made, &known, &on.config.ports, &on.layout.deploy())?;
+    let folder = folder(&on.layout);
+    let text = simulation::render(&made, &known, &on.config.ports, &folder)?;
+    files::write(&folder.join(plan::WEATHER), &weather(&on.layout)?, 0o600)?;
     files::write(&path, &text, 0o600)?;
-    files::keep_private(&on.layout.part("demo"), &account(&on.config.name)).await
+    files::keep_private(&folder, &account(&on.config.name)).await
 }
 
 /// A secret is shown once; where it was lost, only a new one helps.
@@ -101,24 +117,25 @@ fn simulator(on: &Installation) -> Result<Program> {
     Ok(program)
 }
 
-/// Whether the simulator runs with what it was told.
+/// Whether the simulator runs with what it was told, and the platform hears it.
 pub(crate) async fn simulator_runs(on: &Installation) -> Result<bool> {
     let supervisor = on.supervisor();
     if supervisor.pid().await.is_none() || !supervisor.has("demo", &[simulator(on)?]).await {
         return Ok(false);
     }
     let states = supervisor.states().await?;
-    Ok(states.get(SIMULATOR).is_some_and(|state| state.running))
+    Ok(states.get(SIMULATOR).is_some_and(|state| state.running) && building::is_heard(&api(on)?).await?)
 }
 
 /// Starts the simulator.
 pub(crate) async fn run_simulator(on: &Installation) -> Result<()> {
     on.supervisor().apply("demo", &[simulator(on)?]).await?;
-    let runs = wait_until(Duration::from_secs(10), async || {
-        simulator_runs(on).await.unwrap_or(false)
-    })
-    .await;
-    ensure!(runs, "the simulator does not run");
+    let runs = wait_until(HEARD_LIMIT, async || simulator_runs(on).await.unwrap_or(false)).await;
+    ensure!(
+        runs,
+        "nothing was heard of the simulated sensors within {} s",
+        HEARD_LIMIT.as_secs()
+    );
     Ok(())
 }
 

@@ -7,8 +7,8 @@ pub(super) const BUILDING: &str = "Demo building";
 /// The place that keeps itself comfortable.
 pub(super) const LABORATORY: &str = "Laboratory";
 
-/// Reads like the file that is replayed on the roof.
-pub(super) const WEATHER: &str = "demo/seattle-weather-hourly-normals.csv";
+/// The file that is replayed on the roof.
+pub(super) const WEATHER: &str = "seattle-weather-hourly-normals.csv";
 
 /// A room, or the roof.
 #[derive(Debug, Clone)]

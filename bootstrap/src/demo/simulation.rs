@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use super::building::Building;
 use super::plan::{self, Place};
 
-/// Writes it; every connector needs its secret.
+/// Writes it; every connector needs its secret. `folder` holds the files that are replayed.
 pub(super) fn render(
     building: &Building,
     secrets: &BTreeMap<String, String>,
     ports: &Ports,
-    deploy: &Path,
+    folder: &Path,
 ) -> Result<String> {
     let connectors = plan::places()
         .iter()
-        .map(|place| connector(building, secrets, place, deploy))
+        .map(|place| connector(building, secrets, place, folder))
         .collect::<Result<Vec<_>>>()?;
     let config = json!({
         "servers": {
@@ -45,7 +45,7 @@ pub(super) fn secrets(config: &str) -> BTreeMap<String, String> {
     connectors.into_iter().flatten().filter_map(pair).collect()
 }
 
-fn connector(building: &Building, secrets: &BTreeMap<String, String>, place: &Place, deploy: &Path) -> Result<Value> {
+fn connector(building: &Building, secrets: &BTreeMap<String, String>, place: &Place, folder: &Path) -> Result<Value> {
     let known = |ids: &BTreeMap<String, String>, name: &str| {
         ids.get(name)
             .cloned()
@@ -59,7 +59,7 @@ fn connector(building: &Building, secrets: &BTreeMap<String, String>, place: &Pl
     for sensor in &place.sensors {
         let mut generator = sensor.generator.clone();
         if let Some(path) = generator["path"].as_str() {
-            generator["path"] = json!(deploy.join(path));
+            generator["path"] = json!(folder.join(path));
         }
         let mut entry = json!({ "id": known(&building.sensors, &sensor.name)?, "property": sensor.property, "generator": generator });
         if let Some(every_ms) = sensor.every_ms {
@@ -114,14 +114,14 @@ mod tests {
             .map(|id| (id.clone(), format!("secret of {id}")))
             .collect();
         let ports = common::config::Config::default().ports;
-        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
-        let text = render(&building, &known, &ports, &deploy).unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/demo");
+        let text = render(&building, &known, &ports, &folder).unwrap();
         assert_eq!(secrets(&text), known);
         let config = simulator::Config::parse(&text).unwrap();
         for sensor in config.connectors.iter().flat_map(|connector| &connector.sensors) {
             let mut generator = simulator::generator::Generator::open(sensor, 7).unwrap();
             assert!(generator.next_sample().is_some());
         }
-        assert!(render(&building, &BTreeMap::new(), &ports, &deploy).is_err());
+        assert!(render(&building, &BTreeMap::new(), &ports, &folder).is_err());
     }
 }
