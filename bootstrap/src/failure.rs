@@ -15,10 +15,18 @@ pub enum Exit {
     Usage = 2,
     /// `config.json` is wrong.
     Config = 3,
+    /// A host cannot be reached, or does not let us in.
+    Unreachable = 4,
+    /// The key of a host is not the one that is known.
+    HostKey = 5,
     /// The machine does not allow it; nothing was started.
     Preflight = 6,
     /// Something is not running or not ready.
     Unhealthy = 7,
+    /// Another command is changing a host.
+    Locked = 8,
+    /// There is something to do; with `plan --detailed-exitcode` only.
+    Changes = 9,
 }
 
 /// A failed command.

@@ -39,11 +39,11 @@ pub(crate) fn present(layout: &Layout) -> bool {
     installed(layout).exists() && layout.run("ferretdb").exists()
 }
 
-/// Builds and installs it.
-pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result<()> {
-    let (cached, installed) = (cached(layout), installed(layout));
+/// Builds it, unless this machine's cache has it, and returns where it is.
+pub(crate) async fn build(layout: &Layout, log: &Path) -> Result<PathBuf> {
+    let cached = cached(layout);
     engine::cache()?;
-    if !cached.exists() && !installed.exists() {
+    if !cached.exists() {
         let temporary = cached.with_extension("new");
         let mut build = tools::go()?;
         build
@@ -56,7 +56,14 @@ pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result
             .context("could not build FerretDB with its write gate")?;
         std::fs::rename(&temporary, &cached).context("could not keep the built FerretDB")?;
     }
+    Ok(cached)
+}
+
+/// Builds and installs it.
+pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result<()> {
+    let installed = installed(layout);
     if !installed.exists() {
+        let cached = build(layout, log).await?;
         let folder = installed.parent().context("no folder")?;
         files::create_dir(folder)?;
         let temporary = folder.join("new");

@@ -5,6 +5,36 @@ use std::net::Ipv4Addr;
 use anyhow::{Context as _, Result};
 
 use crate::command::{command, succeeds, text};
+use crate::network::Subnet;
+
+/// Words of the script for hosts.
+const SCRIPT: &str = r#"
+fail() { echo "$*" >&2; exit 1; }
+if [ "$verb" = apply ]; then
+  ip link show dev "$bridge" >/dev/null 2>&1 || ip link add name "$bridge" type bridge || fail no bridge
+  ip -4 -o addr show dev "$bridge" | grep -q "inet $address" || ip addr add "$address" dev "$bridge" || fail no address
+  # No way around the rules over IPv6.
+  [ ! -e "/proc/sys/net/ipv6/conf/$bridge/disable_ipv6" ] || echo 1 > "/proc/sys/net/ipv6/conf/$bridge/disable_ipv6"
+  ip link set "$bridge" up
+  iptables -w -N DOCKER-USER 2>/dev/null
+else
+  ip -4 -o addr show dev "$bridge" | grep -q "inet $address" || fail no bridge
+fi
+chain() {
+  if [ "$verb" = apply ]; then
+    iptables -w -N "$1" 2>/dev/null; iptables -w -F "$1" || fail "no chain $1"
+  else
+    [ "$(iptables -w -S "$1" | grep -c '^-A')" = "$2" ] || fail "chain $1 has other rules"
+  fi
+}
+rule() {
+  if [ "$verb" = apply ]; then iptables -w -A "$@" || fail "rule $*"; else iptables -w -C "$@" || fail "rule $*"; fi
+}
+jump() {
+  iptables -w -C "$@" 2>/dev/null && return
+  [ "$verb" = apply ] && iptables -w -I "$@" || fail "rule $*"
+}
+"#;
 
 /// A rule: its chain and what follows.
 type Rule = (String, Vec<String>);
@@ -12,8 +42,11 @@ type Rule = (String, Vec<String>);
 /// The rules of one installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Firewall {
+    bridge: String,
     input: String,
     forward: String,
+    /// Chain of what is for the platform's hosts only, where there are several.
+    hosts: Option<String>,
     rules: Vec<Rule>,
     jumps: Vec<Rule>,
 }
@@ -40,11 +73,64 @@ impl Firewall {
             ("DOCKER-USER".to_owned(), words(format!("-o {bridge} -j {forward}"))),
         ];
         Self {
+            bridge: bridge.to_owned(),
             input,
             forward,
+            hosts: None,
             rules,
             jumps,
         }
+    }
+
+    /// Adds what only the platform's hosts may reach: ports of this host, and ports that applications publish on it.
+    pub(crate) fn between_hosts(mut self, installation: &str, hosts: &[Ipv4Addr], ports: &[u16]) -> Self {
+        let chain = format!("{installation}-hosts");
+        let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        self.rules.push((chain.clone(), words("-i lo -j RETURN".to_owned())));
+        for host in hosts {
+            self.rules
+                .push((chain.clone(), words(format!("-s {host}/32 -j RETURN"))));
+        }
+        self.rules.push((chain.clone(), words("-j REJECT".to_owned())));
+        for port in ports {
+            let jump = format!("-p tcp -m tcp --dport {port} -j {chain}");
+            self.jumps.push(("INPUT".to_owned(), words(jump)));
+        }
+        let reject = self.rules.iter().rposition(|(chain, _)| *chain == self.forward);
+        let accepts = hosts.iter().map(|host| {
+            (
+                self.forward.clone(),
+                words(format!("-s {host}/32 ! -i {} -j ACCEPT", self.bridge)),
+            )
+        });
+        let accepts: Vec<Rule> = accepts.collect();
+        let at = reject.unwrap_or(self.rules.len());
+        self.rules.splice(at..at, accepts);
+        self.hosts = Some(chain);
+        self
+    }
+
+    /// A script for a host: `apply` makes bridge and rules so, `check` ends with 0 when they are.
+    pub(crate) fn script(&self, bridge: &str, subnet: Subnet) -> String {
+        let mut lines = vec![
+            "#!/bin/bash".to_owned(),
+            "# Written by bootstrap; changes are lost at the next `up`.".to_owned(),
+            "verb=\"$1\"; address=".to_owned() + &format!("{}/24", subnet.gateway()),
+            format!("bridge={bridge}"),
+            SCRIPT.to_owned(),
+        ];
+        for chain in [&self.input, &self.forward].into_iter().chain(&self.hosts) {
+            let rules = self.rules.iter().filter(|(of, _)| of == chain);
+            lines.push(format!("chain {chain} {}", rules.clone().count()));
+            lines.extend(rules.map(|(chain, rest)| format!("rule {chain} {}", rest.join(" "))));
+        }
+        lines.extend(
+            self.jumps
+                .iter()
+                .map(|(chain, rest)| format!("jump {chain} {}", rest.join(" "))),
+        );
+        lines.push("exit 0\n".to_owned());
+        lines.join("\n")
     }
 
     /// Whether every rule is there.

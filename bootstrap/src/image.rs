@@ -11,7 +11,11 @@ use crate::files;
 use crate::layout::Layout;
 
 /// Base of every Python image of the machine, whichever way it was made.
-const BASE: &str = "iot-platform/python-base:3";
+pub(crate) const BASE: &str = "iot-platform/python-base:3";
+/// The same from the public registry.
+pub(crate) const OFFICIAL: &str = "python:3.11-slim";
+/// What an imported base lacks.
+pub(crate) const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const FINGERPRINT: &str = "platform.fingerprint";
 
 /// Tag of an installation's Python image.
@@ -22,6 +26,11 @@ pub(crate) fn python_tag(installation: &str) -> String {
 /// Whether the base is in the Engine.
 pub(crate) async fn base_present() -> bool {
     engine::image_id(BASE).await.is_some()
+}
+
+/// The base that was made of Debian packages, where it was needed once; for hosts that may not reach the public registry either.
+pub(crate) fn archive() -> Option<std::path::PathBuf> {
+    Some(engine::cache().ok()?.join("python-base.tar"))
 }
 
 /// Gets the base: from the cache, from the public registry when that answers quickly, or built from Debian packages.
@@ -39,23 +48,21 @@ pub(crate) async fn make_base(log: &Path) -> Result<()> {
 }
 
 async fn pull(log: &Path) -> bool {
-    let official = "python:3.11-slim";
     // An unreachable registry is found out in seconds, a slow one is given the minute that debootstrap would take.
     let reachable = tokio::time::timeout(
         Duration::from_secs(10),
-        succeeds(docker(["manifest", "inspect", official])),
+        succeeds(docker(["manifest", "inspect", OFFICIAL])),
     )
     .await;
     if !reachable.is_ok_and(|answered| answered) {
         return false;
     }
-    logged(docker(["pull", official]), log).await.is_ok() && succeeds(docker(["tag", official, BASE])).await
+    logged(docker(["pull", OFFICIAL]), log).await.is_ok() && succeeds(docker(["tag", OFFICIAL, BASE])).await
 }
 
 async fn import(archive: &Path) -> Result<()> {
     let archive = archive.to_string_lossy();
-    let path = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    text(docker(["import", "--change", path, &archive, BASE]))
+    text(docker(["import", "--change", PATH, &archive, BASE]))
         .await
         .map(drop)
 }

@@ -11,7 +11,8 @@ use crate::files;
 use crate::layout::{Layout, account};
 use crate::supervisor::Program;
 
-const LOG4J: &str = "\
+/// What Kafka logs.
+pub(crate) const LOG4J: &str = "\
 status = warn
 appender.console.type = Console
 appender.console.name = console
@@ -24,8 +25,11 @@ logger.server.name = kafka.server.KafkaRaftServer
 logger.server.level = info
 ";
 
-/// Settings of the broker.
-pub(crate) fn render_properties(config: &Config, data: &Path) -> String {
+/// Where everything listens on one machine.
+const LOOPBACK: &str = "127.0.0.1";
+
+/// Settings of a broker that others reach at an address.
+pub(crate) fn render_properties(config: &Config, data: &Path, address: &str) -> String {
     let (port, controller) = (config.ports.kafka, config.ports.kafka_controller);
     format!(
         "\
@@ -33,8 +37,8 @@ pub(crate) fn render_properties(config: &Config, data: &Path) -> String {
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://{address}:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{address}:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
@@ -80,14 +84,18 @@ fn properties(layout: &Layout) -> PathBuf {
 pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
     files::holds(&layout.part("kafka").join("complete"), &version(layout))
         && data(layout).join("meta.properties").exists()
-        && files::holds(&properties(layout), &render_properties(config, &data(layout)))
+        && files::holds(&properties(layout), &render_properties(config, &data(layout), LOOPBACK))
         && files::holds(&layout.etc().join("kafka-log4j2.properties"), LOG4J)
 }
 
 /// Makes them.
 pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result<()> {
     install_jars(layout, log).await?;
-    files::write(&properties(layout), &render_properties(config, &data(layout)), 0o644)?;
+    files::write(
+        &properties(layout),
+        &render_properties(config, &data(layout), LOOPBACK),
+        0o644,
+    )?;
     files::write(&layout.etc().join("kafka-log4j2.properties"), LOG4J, 0o644)?;
     files::create_dir(&data(layout))?;
     let account = account(&config.name);
@@ -123,7 +131,19 @@ async fn install_jars(layout: &Layout, log: &Path) -> Result<()> {
     if files::holds(&complete, &version) {
         return Ok(());
     }
-    let cached = engine::cache()?.join(format!("kafka-{version}"));
+    let cached = fetch(layout, log).await?;
+    let libs = target.join("libs");
+    if libs.exists() {
+        std::fs::remove_dir_all(&libs).context("could not remove old jars")?;
+    }
+    files::copy_tree(&cached, &libs)?;
+    files::write(&complete, &version, 0o644)?;
+    Ok(())
+}
+
+/// The folder with the jars in this machine's cache; Maven fills it.
+pub(crate) async fn fetch(layout: &Layout, log: &Path) -> Result<PathBuf> {
+    let cached = engine::cache()?.join(format!("kafka-{}", version(layout)));
     if !cached.exists() {
         let temporary = cached.with_extension("new");
         let folder = temporary.to_string_lossy().into_owned();
@@ -144,13 +164,16 @@ async fn install_jars(layout: &Layout, log: &Path) -> Result<()> {
         logged(maven, log).await.context("could not fetch Kafka with Maven")?;
         std::fs::rename(&temporary, &cached).context("could not keep Kafka's jars")?;
     }
-    let libs = target.join("libs");
-    if libs.exists() {
-        std::fs::remove_dir_all(&libs).context("could not remove old jars")?;
-    }
-    files::copy_tree(&cached, &libs)?;
-    files::write(&complete, &version, 0o644)?;
-    Ok(())
+    Ok(cached)
+}
+
+/// An id for the cluster of an installation: the same each time, so that formatting may be tried again.
+pub(crate) fn cluster_id(installation: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let digest = Sha256::digest(installation);
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(byte, value)| *byte = value);
+    base64_url(bytes)
 }
 
 /// Kafka's form of a uuid.
@@ -177,26 +200,30 @@ fn base64_url(bytes: [u8; 16]) -> String {
     }
 }
 
+/// The command that runs it.
+pub(crate) fn command_line(config: &Config, layout: &Layout, java: &str) -> String {
+    let etc = layout.etc();
+    let heap = config.kafka.heap_mib;
+    format!(
+        "{java} -Xms128m -Xmx{heap}m -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
+         -Dlog4j2.configurationFile={} -cp {}/libs/* kafka.Kafka {}",
+        etc.join("kafka-log4j2.properties").display(),
+        layout.part("kafka").display(),
+        properties(layout).display(),
+    )
+}
+
 /// How it is run.
 pub(crate) fn program(config: &Config, layout: &Layout) -> Result<Program> {
     let Some(java) = find("java") else {
         bail!("java is not installed")
     };
-    let etc = layout.etc();
-    let heap = config.kafka.heap_mib;
-    let command = format!(
-        "{} -Xms128m -Xmx{heap}m -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true \
-         -Dlog4j2.configurationFile={} -cp {}/libs/* kafka.Kafka {}",
-        java.display(),
-        etc.join("kafka-log4j2.properties").display(),
-        layout.part("kafka").display(),
-        properties(layout).display(),
-    );
+    let command = command_line(config, layout, &java.to_string_lossy());
     let mut program = Program::new("kafka", &command);
     program.account = Some(account(&config.name));
     program.priority = 100;
     program.stop_wait_seconds = 40;
-    let settings = render_properties(config, &data(layout));
+    let settings = render_properties(config, &data(layout), LOOPBACK);
     program.fingerprint = files::fingerprint(&[settings.as_bytes(), LOG4J.as_bytes(), version(layout).as_bytes()]);
     Ok(program)
 }
@@ -209,7 +236,8 @@ mod tests {
     fn settings_of_the_broker() {
         insta::assert_snapshot!(render_properties(
             &Config::default(),
-            Path::new("/var/lib/iot/kafka/data")
+            Path::new("/var/lib/iot/kafka/data"),
+            LOOPBACK
         ));
     }
 

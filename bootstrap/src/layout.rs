@@ -130,7 +130,11 @@ impl Layout {
     /// What can be fetched or built again.
     #[must_use]
     pub fn cache() -> PathBuf {
-        PathBuf::from("/var/cache/iot-platform")
+        // Hosts are reached over SSH from machines on which nobody is root.
+        match std::env::var_os("HOME") {
+            Some(home) if !crate::preflight::is_root() => PathBuf::from(home).join(".cache/iot-platform"),
+            _ => PathBuf::from("/var/cache/iot-platform"),
+        }
     }
 }
 

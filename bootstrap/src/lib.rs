@@ -26,6 +26,7 @@ mod ferretdb;
 mod files;
 mod firewall;
 mod first_admin;
+pub mod fleet;
 mod image;
 mod installation;
 mod kafka;

@@ -38,6 +38,16 @@ const PACKAGES: [(&str, Seen); 17] = [
     ("python3", Seen::Program("python3")),
 ];
 
+/// What this machine needs only where it runs the platform, not to build it for others.
+const TO_RUN: [&str; 6] = [
+    "docker.io",
+    "iptables",
+    "iproute2",
+    "supervisor",
+    "docker-registry",
+    "debootstrap",
+];
+
 impl Seen {
     fn here(self) -> bool {
         match self {
@@ -59,6 +69,15 @@ impl Missing {
     /// Nothing.
     pub(crate) fn is_nothing(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut all = self.packages.clone();
+        all.extend(self.node.then_some("Node 20.19 or newer"));
+        all.extend(self.go.then_some("Go 1.21 or newer"));
+        f.write_str(&all.join(", "))
     }
 }
 
@@ -87,6 +106,15 @@ pub(crate) async fn missing(config: &Config, layout: &Layout, server: Server) ->
         packages.push("python3-venv");
     }
     Missing { packages, node, go }
+}
+
+/// Looks what is missing to build the platform for other machines.
+pub(crate) async fn missing_to_build(config: &Config, layout: &Layout) -> Missing {
+    let mut missing = missing(config, layout, Server::Ferretdb).await;
+    missing
+        .packages
+        .retain(|package| !TO_RUN.contains(package) && *package != "postgresql");
+    missing
 }
 
 /// Whether the system's Python can make virtual environments.

@@ -12,7 +12,7 @@ use crate::layout::{Layout, account};
 use crate::supervisor::Program;
 
 /// The account that Debian's package makes; PostgreSQL refuses to run as root.
-const ACCOUNT: &str = "postgres";
+pub(crate) const ACCOUNT: &str = "postgres";
 const DATABASE: &str = "ferretdb";
 
 /// Folder with the newest installed version's programs.
@@ -69,7 +69,8 @@ timezone = 'UTC'
     )
 }
 
-fn written(config: &Config, layout: &Layout) -> [(PathBuf, String); 3] {
+/// Its settings by their place.
+pub(crate) fn written(config: &Config, layout: &Layout) -> [(PathBuf, String); 3] {
     let etc = layout.etc();
     let ident = format!(
         "platform {} {ACCOUNT}\nplatform {ACCOUNT} {ACCOUNT}\nplatform root {ACCOUNT}\n",
@@ -154,6 +155,34 @@ pub(crate) async fn create_database(layout: &Layout) -> Result<()> {
             .context("could not create FerretDB's database")?;
     }
     Ok(())
+}
+
+/// A script for a host that makes and runs the cluster with whichever version is installed there.
+pub(crate) fn script(layout: &Layout) -> String {
+    let (cluster, run, etc) = (cluster(layout), layout.run("postgresql"), layout.etc());
+    format!(
+        r#"#!/bin/bash
+# Written by bootstrap; changes are lost at the next `up`.
+cluster={cluster}
+sql() {{ "$bin/psql" -h {run} -U {ACCOUNT} -d postgres -Atqc "$1"; }}
+# The version that made the cluster: another one cannot read it.
+version="$(cat "$cluster/PG_VERSION" 2>/dev/null)"
+bin="$(ls -d /usr/lib/postgresql/${{version:-*}}/bin 2>/dev/null | sort -V | tail -1)"
+[ -n "$bin" ] || bin=/usr/bin
+case "$1" in
+  init) exec "$bin/initdb" -D "$cluster" -E UTF8 --locale=C --auth=peer --no-instructions ;;
+  run) exec "$bin/postgres" -D "$cluster" -c config_file={etc}/postgresql.conf ;;
+  has-database) [ "$(sql "select 1 from pg_database where datname = '{DATABASE}'")" = 1 ] ;;
+  make-database)
+    export -f sql; export bin
+    timeout 60 bash -c 'until sql "select 1" >/dev/null 2>&1; do sleep 0.2; done' || exit 1
+    sql "create database {DATABASE}" ;;
+esac
+"#,
+        cluster = cluster.display(),
+        run = run.display(),
+        etc = etc.display()
+    )
 }
 
 /// How FerretDB connects.

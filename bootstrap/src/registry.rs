@@ -8,8 +8,11 @@ use crate::files;
 use crate::layout::{Layout, account};
 use crate::supervisor::Program;
 
+/// Where it listens on one machine.
+const LOOPBACK: &str = "127.0.0.1";
+
 /// Its settings.
-pub(crate) fn render(config: &Config, layout: &Layout) -> String {
+pub(crate) fn render(config: &Config, layout: &Layout, address: &str) -> String {
     format!(
         "\
 # Written by bootstrap; changes are lost at the next `up`.
@@ -24,7 +27,7 @@ storage:
   delete:
     enabled: true
 http:
-  addr: 127.0.0.1:{}
+  addr: {address}:{}
 ",
         layout.part("registry").display(),
         config.ports.registry
@@ -37,14 +40,14 @@ fn path(layout: &Layout) -> std::path::PathBuf {
 
 /// Whether its settings and folder are there.
 pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
-    files::holds(&path(layout), &render(config, layout)) && layout.part("registry").exists()
+    files::holds(&path(layout), &render(config, layout, LOOPBACK)) && layout.part("registry").exists()
 }
 
 /// Makes them.
 pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
     files::create_dir(&layout.part("registry"))?;
     files::keep_private(&layout.part("registry"), &account(&config.name)).await?;
-    files::write(&path(layout), &render(config, layout), 0o644).map(drop)
+    files::write(&path(layout), &render(config, layout, LOOPBACK), 0o644).map(drop)
 }
 
 /// How it is run.
@@ -58,6 +61,6 @@ pub(crate) fn program(config: &Config, layout: &Layout) -> Result<Program> {
     );
     program.account = Some(account(&config.name));
     program.priority = 100;
-    program.fingerprint = files::fingerprint(&[render(config, layout).as_bytes()]);
+    program.fingerprint = files::fingerprint(&[render(config, layout, LOOPBACK).as_bytes()]);
     Ok(program)
 }

@@ -48,7 +48,7 @@ pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Resu
 }
 
 /// Where cargo puts programs.
-fn target(layout: &Layout, profile: Profile) -> PathBuf {
+pub(crate) fn target(layout: &Layout, profile: Profile) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| layout.workspace().join("target"), PathBuf::from);
     target.join(match profile {
         Profile::Release => "release",

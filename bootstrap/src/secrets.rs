@@ -6,9 +6,9 @@ use common::config::{Config, SecretName, SecretReference};
 use crate::files;
 use crate::layout::{Layout, account};
 
-const TOKEN_KEY: &str = "token.key";
-const FIRST_PASSWORD: &str = "first-admin.password";
-const HOST_TOKEN: &str = "host.token";
+pub(crate) const TOKEN_KEY: &str = "token.key";
+pub(crate) const FIRST_PASSWORD: &str = "first-admin.password";
+pub(crate) const HOST_TOKEN: &str = "host.token";
 
 /// Whether every secret is there.
 pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
@@ -27,14 +27,10 @@ pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
     files::create_dir(&folder)?;
     if !folder.join(TOKEN_KEY).exists() {
         files::write(&folder.join(FIRST_PASSWORD), &readable_password(), 0o600)?;
-        files::write(&folder.join(TOKEN_KEY), &hex::encode(rand::random::<[u8; 32]>()), 0o600)?;
+        files::write(&folder.join(TOKEN_KEY), &random_key(), 0o600)?;
     }
     if !folder.join(HOST_TOKEN).exists() {
-        files::write(
-            &folder.join(HOST_TOKEN),
-            &hex::encode(rand::random::<[u8; 32]>()),
-            0o600,
-        )?;
+        files::write(&folder.join(HOST_TOKEN), &random_key(), 0o600)?;
     }
     for name in config.secrets.keys() {
         files::write(&folder.join(file_name(*name)), &wanted(config, *name)?, 0o600)?;
@@ -83,8 +79,21 @@ fn wanted(config: &Config, name: SecretName) -> Result<String> {
     Ok(value.trim().to_owned())
 }
 
+/// The secrets that an admin brings, by the name of their file.
+pub(crate) fn brought(config: &Config) -> Result<Vec<(&'static str, String)>> {
+    let names = config.secrets.keys();
+    names
+        .map(|name| Ok((file_name(*name), wanted(config, *name)?)))
+        .collect()
+}
+
+/// 256 random bits.
+pub(crate) fn random_key() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
 /// Twenty letters and digits in groups, none that look alike: about 98 bits.
-fn readable_password() -> String {
+pub(crate) fn readable_password() -> String {
     const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789x";
     let letters: Vec<char> = rand::random::<[u8; 20]>()
         .iter()

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use common::config::{Config, Mode};
-use common::settings::{EngineSettings, KafkaSettings, MongoSettings, Ports, Settings};
+use common::settings::{EngineSettings, Gateways, KafkaSettings, MongoSettings, Ports, Settings};
 
 use crate::layout::Layout;
 use crate::network::Names;
@@ -42,6 +42,8 @@ pub(crate) fn derive(config: &Config, layout: &Layout, facts: &HostFacts) -> Set
         data_dir: layout.data_dir().to_owned(),
         secrets_dir: layout.secrets(),
         public_address: host.address.unwrap_or_else(|| facts.address.clone()),
+        internal_address: Ipv4Addr::LOCALHOST.into(),
+        gateways: Gateways::default(),
         kafka: KafkaSettings {
             brokers,
             replication: config.kafka.replication,

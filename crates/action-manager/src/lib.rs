@@ -58,7 +58,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let settings = context.settings.clone();
     let key = TokenKey::new(&settings.secret("token.key")?);
     let port = settings.ports.actions;
-    let listener = TcpListener::bind(("127.0.0.1", port))
+    let listener = TcpListener::bind((settings.internal_address, port))
         .await
         .with_context(|| format!("could not listen on port {port} for applications"))?;
 

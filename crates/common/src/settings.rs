@@ -4,7 +4,7 @@
 //! same file. It holds no secret, only where secrets lie.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -25,6 +25,12 @@ pub struct Settings {
     pub secrets_dir: PathBuf,
     /// Address that people and sensors use to reach this host, without scheme.
     pub public_address: String,
+    /// Address on which this host listens to the platform's other hosts; loopback where there are none.
+    #[serde(default = "loopback")]
+    pub internal_address: IpAddr,
+    /// Where node agents forward to.
+    #[serde(default)]
+    pub gateways: Gateways,
     /// Kafka.
     pub kafka: KafkaSettings,
     /// MongoDB protocol.
@@ -38,6 +44,20 @@ pub struct Settings {
     /// Mail; absent when not configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smtp: Option<SmtpSettings>,
+}
+
+/// Where applications' connections are forwarded to, nearest first. Empty: to this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateways {
+    /// Sensor managers.
+    pub readings: Vec<SocketAddr>,
+    /// Action managers.
+    pub actions: Vec<SocketAddr>,
+}
+
+fn loopback() -> IpAddr {
+    Ipv4Addr::LOCALHOST.into()
 }
 
 /// Where Kafka is.
@@ -93,9 +113,9 @@ pub struct Ports {
     pub mqtt: u16,
     /// HTTP ingestion for sensors and devices.
     pub ingestion: u16,
-    /// Sensor manager's gateway for applications, loopback.
+    /// Sensor manager's gateway for applications, on the internal address.
     pub readings: u16,
-    /// Action manager's gateway for applications, loopback.
+    /// Action manager's gateway for applications, on the internal address.
     pub actions: u16,
     /// Node agent, forwards to `readings`, on the bridge.
     pub agent_readings: u16,

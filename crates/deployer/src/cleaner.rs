@@ -162,7 +162,7 @@ mod tests {
         let cleaner = Cleaner {
             instances: Entities::new(documents.clone(), bus.clone()),
             versions: Entities::new(documents, bus.clone()),
-            engine: Engine::new(Path::new("/nonexistent"), "test"),
+            engine: Engine::new(Path::new("/nonexistent"), "test", std::net::Ipv4Addr::LOCALHOST.into()),
             bus,
             settings: Arc::new(settings()),
             wake: Arc::default(),

@@ -75,7 +75,11 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
             .secret("token.key")
             .context("could not read the key of tokens")?,
     );
-    let engine = Engine::new(&context.settings.engine.socket, &context.settings.name);
+    let engine = Engine::new(
+        &context.settings.engine.socket,
+        &context.settings.name,
+        context.settings.internal_address,
+    );
     let versions = context.entities::<VersionRecord>();
     let instances = context.entities::<InstanceRecord>();
     let [build, reconcile, clean] = [(); 3].map(|()| Arc::new(Notify::new()));

@@ -261,6 +261,8 @@ where
     let listener = TcpListener::bind(("127.0.0.1", port))
         .await
         .with_context(|| format!("could not listen on admin port {port}"))?;
+    // Alive and answering about its health. Whether it is *ready* depends on others, and must not have it restarted.
+    stall::tell_supervisor(sd_notify::NotifyState::Ready);
     let kafka = KafkaConfig::from_settings(&settings, service.as_str());
     let publisher = Arc::new(KafkaPublisher::new(kafka.clone())?);
     let context = Context {

@@ -1,4 +1,5 @@
 //! A plain thread that aborts the process when the async runtime makes no progress for 10 s; the supervisor starts it again.
+//! Where systemd watches the process, the thread tells it of progress, so that a process that hangs as a whole is ended, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,9 +31,17 @@ fn watch(ticks: &AtomicU64) {
         let now = ticks.load(Ordering::Relaxed);
         if now != last.0 {
             last = (now, Instant::now());
+            tell_supervisor(sd_notify::NotifyState::Watchdog);
         } else if last.1.elapsed() >= LIMIT {
             tracing::error!("no progress for 10 s, aborting");
             std::process::abort();
         }
+    }
+}
+
+/// Tells systemd, where it asked to be told.
+pub(crate) fn tell_supervisor(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "systemd could not be told");
     }
 }

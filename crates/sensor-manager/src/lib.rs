@@ -112,7 +112,7 @@ async fn live_end(context: &Context) -> anyhow::Result<Hub> {
 async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow::Result<()> {
     let part = context.health.part("readings gateway");
     let port = context.settings.ports.readings;
-    let listener = TcpListener::bind(("127.0.0.1", port))
+    let listener = TcpListener::bind((context.settings.internal_address, port))
         .await
         .with_context(|| format!("could not listen for applications on port {port}"))?;
     let gateway = Gateway {

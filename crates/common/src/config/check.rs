@@ -1,9 +1,9 @@
 //! What types can not say: names, paths, ports, limits. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Config, Connection, Host, Mode};
+use super::{Config, Connection, Host, Mode, Role};
 use crate::settings::LEAST_INSTANCE_DAYS;
 
 /// Why `config.json` is refused: where, what was found, what is allowed.
@@ -178,15 +178,97 @@ fn check_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
 }
 
 fn check_hosts(hosts: &[Host]) -> Result<(), ConfigError> {
-    if let Some(index) = hosts.iter().position(|host| host.connection == Connection::Ssh) {
-        let message = "many hosts are not available yet; allowed: one host with connection `local`, or no hosts at all";
-        return Err(ConfigError::new(format!("hosts[{index}].connection"), message));
+    let remote = hosts.iter().any(|host| host.connection == Connection::Ssh);
+    let mut seen: BTreeMap<String, String> = BTreeMap::new();
+    for (index, host) in hosts.iter().enumerate() {
+        let at = |field: &str| format!("hosts[{index}].{field}");
+        if host.connection == Connection::Local {
+            if hosts.len() > 1 {
+                let message = if remote {
+                    "this machine cannot be one of many hosts; reach it over SSH, too"
+                } else {
+                    "this machine is one host; allowed: one host with connection `local`"
+                };
+                return Err(ConfigError::new(at("connection"), message));
+            }
+            if !host.ssh.is_empty() {
+                return Err(ConfigError::new(at("ssh"), "only with connection `ssh`"));
+            }
+            if host.services.is_some() {
+                return Err(ConfigError::new(
+                    at("services"),
+                    "only with connection `ssh`: on one machine everything runs",
+                ));
+            }
+            continue;
+        }
+        check_remote(host, &at)?;
+        for name in [host.name.clone(), host.address.clone()]
+            .into_iter()
+            .flatten()
+            .collect::<BTreeSet<_>>()
+        {
+            if let Some(other) = seen.insert(name.clone(), at("address")) {
+                return Err(ConfigError::new(at("address"), format!("{name:?} is also at {other}")));
+            }
+        }
     }
-    if hosts.len() > 1 {
+    check_roles(hosts)
+}
+
+fn check_remote(host: &Host, at: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
+    let Some(address) = &host.address else {
         return Err(ConfigError::new(
-            "hosts[1]",
-            "many hosts are not available yet; allowed: one host",
+            at("address"),
+            "missing; a host over SSH needs a name or an address",
         ));
+    };
+    if host.internal_address.is_none() && address.parse::<std::net::Ipv4Addr>().is_err() {
+        let message = format!("missing; {address:?} is a name, and hosts reach each other by an IPv4 address");
+        return Err(ConfigError::new(at("internal_address"), message));
+    }
+    let form = |text: &String| text.strip_prefix("SHA256:").is_some_and(|rest| rest.len() == 43);
+    if host.ssh.host_key.as_ref().is_some_and(|key| !form(key)) {
+        return Err(ConfigError::new(
+            at("ssh.host_key"),
+            "allowed: SHA256: and 43 characters, as `ssh-keygen -l` prints it",
+        ));
+    }
+    Ok(())
+}
+
+/// Everything runs once; a host that names nothing takes what is left.
+fn check_roles(hosts: &[Host]) -> Result<(), ConfigError> {
+    let mut named: BTreeMap<Role, usize> = BTreeMap::new();
+    for (index, host) in hosts.iter().enumerate() {
+        for role in host.services.iter().flatten() {
+            let at = format!("hosts[{index}].services");
+            if let Some(other) = named.insert(*role, index) {
+                let message = format!(
+                    "{} is also at hosts[{other}]; more than one of each is not available yet",
+                    role.name()
+                );
+                return Err(ConfigError::new(at, message));
+            }
+            if *role == Role::Deployer && index >= 3 {
+                return Err(ConfigError::new(
+                    at,
+                    "the deployer needs one of the first three hosts: they manage the swarm",
+                ));
+            }
+        }
+    }
+    let all = Role::INFRASTRUCTURE.iter().chain(&Role::SERVICES);
+    let missing = all
+        .filter(|role| !named.contains_key(role))
+        .map(|role| role.name())
+        .collect::<Vec<_>>();
+    if !hosts.is_empty() && hosts.iter().all(|host| host.services.is_some()) && !missing.is_empty() {
+        let message = format!(
+            "nothing runs {}; name it at a host, or leave out `services` at one",
+            missing.join(", ")
+        );
+        return Err(ConfigError::new("hosts", message));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Only what is available is accepted, so that nothing an admin wrote is silently ignored.
 
 mod check;
+mod hosts;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::{Limits, SmtpSettings};
 
 pub use check::ConfigError;
+pub use hosts::{Bastion, Connection, Host, Role, Ssh};
 
 /// The services of the platform, as named on a command line, in `config.json` and in heartbeats.
 pub const SERVICES: [&str; 6] = [
@@ -40,6 +42,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The hosts. Absent: this machine.
     pub hosts: Vec<Host>,
+    /// How hosts are reached over SSH, where a host does not say otherwise.
+    #[serde(skip_serializing_if = "Ssh::is_empty")]
+    pub ssh: Ssh,
     /// Kafka.
     pub kafka: Kafka,
     /// MongoDB.
@@ -65,6 +70,7 @@ impl Default for Config {
             name: "iot".to_owned(),
             data_dir: PathBuf::from("/var/lib/iot"),
             hosts: Vec::new(),
+            ssh: Ssh::default(),
             kafka: Kafka::default(),
             mongodb: Mongodb::default(),
             console: Console::default(),
@@ -83,31 +89,6 @@ pub enum ApiVersion {
     #[default]
     #[serde(rename = "v1")]
     V1,
-}
-
-/// A machine that runs services and applications.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Host {
-    /// Name as people see it; absent: the machine's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Name or address that people and sensors use to reach it; absent: the machine's first address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// How it is reached.
-    pub connection: Connection,
-}
-
-/// How a host is reached.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Connection {
-    /// It is the machine on which `bootstrap` runs.
-    #[default]
-    Local,
-    /// Over SSH. Not available yet.
-    Ssh,
 }
 
 /// Who runs a piece of infrastructure.
@@ -244,12 +225,6 @@ pub enum SecretReference {
 }
 
 impl Config {
-    /// The host on which everything runs.
-    #[must_use]
-    pub fn host(&self) -> Host {
-        self.hosts.first().cloned().unwrap_or_default()
-    }
-
     /// Every port with its JSON path.
     #[must_use]
     pub fn all_ports(&self) -> Vec<(&'static str, u16)> {

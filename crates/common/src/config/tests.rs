@@ -26,11 +26,43 @@ fn wrong_files_say_where_and_what_is_near() {
             "at hosts[0].connection: unknown variant `locl`",
         ),
         (r#"{"hosts":[{"connection":"locl"}]}"#, "did you mean `local`?"),
+        (r#"{"hosts":[{"connection":"ssh"}]}"#, "at hosts[0].address: missing"),
         (
-            r#"{"hosts":[{"connection":"ssh"}]}"#,
-            "at hosts[0].connection: many hosts are not available yet",
+            r#"{"hosts":[{"connection":"ssh","address":"node.example.org"}]}"#,
+            "at hosts[0].internal_address: missing",
         ),
-        (r#"{"hosts":[{},{}]}"#, "at hosts[1]: many hosts are not available yet"),
+        (
+            r#"{"hosts":[{"connection":"ssh","address":"192.0.2.1","ssh":{"host_key":"MD5:00"}}]}"#,
+            "at hosts[0].ssh.host_key: allowed: SHA256:",
+        ),
+        (
+            r#"{"hosts":[{"connection":"ssh","address":"192.0.2.1"},{"connection":"ssh","address":"192.0.2.1"}]}"#,
+            "at hosts[1].address: \"192.0.2.1\" is also at hosts[0].address",
+        ),
+        (
+            r#"{"hosts":[{"connection":"ssh","address":"192.0.2.1","services":["kafka","kafka"]}]}"#,
+            "at hosts[0].services: kafka is also at hosts[0]",
+        ),
+        (
+            r#"{"hosts":[{"connection":"ssh","address":"192.0.2.1","services":["kafka"]}]}"#,
+            "at hosts: nothing runs mongodb, registry, application-manager",
+        ),
+        (
+            r#"{"hosts":[{"connection":"ssh","address":"192.0.2.1","services":["kafak"]}]}"#,
+            "did you mean `kafka`?",
+        ),
+        (
+            r#"{"hosts":[{"ssh":{"port":2222}}]}"#,
+            "at hosts[0].ssh: only with connection `ssh`",
+        ),
+        (
+            r#"{"hosts":[{},{}]}"#,
+            "at hosts[0].connection: this machine is one host",
+        ),
+        (
+            r#"{"hosts":[{"connection":"ssh","address":"192.0.2.1"},{}]}"#,
+            "at hosts[1].connection: this machine cannot be one of many hosts",
+        ),
         (r#"{"api_version":"v2"}"#, "at api_version: unknown variant `v2`"),
         (r#"{"name":"Upper"}"#, "at name: found \"Upper\", allowed:"),
         (

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use super::tables::Tables;
 use crate::config::Config;
 
-const SECTIONS: [(&str, &str, &str); 8] = [
+const SECTIONS: [(&str, &str, &str); 10] = [
     ("hosts", "Host", "[host](#hosts)"),
+    ("ssh", "Ssh", "[ssh](#ssh)"),
+    ("bastion", "Bastion", "[bastion](#bastion)"),
     ("kafka", "Kafka", "[kafka](#kafka)"),
     ("mongodb", "Mongodb", "[mongodb](#mongodb)"),
     ("console", "Console", "[console](#console)"),
@@ -16,8 +18,8 @@ const SECTIONS: [(&str, &str, &str); 8] = [
     ("secrets", "SecretReference", "[secret](#secrets)"),
 ];
 
-const LINKS: [(&str, &str); 8] = {
-    let mut links = [("", ""); 8];
+const LINKS: [(&str, &str); 10] = {
+    let mut links = [("", ""); 10];
     let mut index = 0;
     while index < links.len() {
         links[index] = (SECTIONS[index].1, SECTIONS[index].2);

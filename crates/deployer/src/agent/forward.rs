@@ -1,20 +1,23 @@
 //! Bytes from applications to the gateways of the platform, and back.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use runtime::health::Part;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a connection waits for a gateway that is being started again.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long one gateway may take to answer before the next is asked.
+const ANSWER: Duration = Duration::from_secs(1);
 
-/// Listens on the bridge as soon as it is there, and forwards each connection to a port of this host. Never returns.
-pub(crate) async fn serve(address: SocketAddr, target: u16, part: Part) -> anyhow::Result<()> {
+/// Listens on the bridge as soon as it is there, and forwards each connection to the first gateway that answers. Never returns.
+pub(crate) async fn serve(address: SocketAddr, targets: Vec<SocketAddr>, part: Part) -> anyhow::Result<()> {
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
@@ -23,17 +26,18 @@ pub(crate) async fn serve(address: SocketAddr, target: u16, part: Part) -> anyho
         sleep(PAUSE).await;
     };
     part.ready();
-    tracing::info!(%address, target, "forwarding");
-    forward_all(listener, SocketAddr::from(([127, 0, 0, 1], target))).await
+    tracing::info!(%address, ?targets, "forwarding");
+    forward_all(listener, targets.into()).await
 }
 
-async fn forward_all(listener: TcpListener, target: SocketAddr) -> anyhow::Result<()> {
+async fn forward_all(listener: TcpListener, targets: Arc<[SocketAddr]>) -> anyhow::Result<()> {
     loop {
         match listener.accept().await {
             Ok((client, peer)) => {
+                let targets = targets.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = forward(client, target, PATIENCE).await {
-                        tracing::debug!(%peer, %target, "a connection ended: {error:#}");
+                    if let Err(error) = forward(client, &targets, PATIENCE).await {
+                        tracing::debug!(%peer, ?targets, "a connection ended: {error:#}");
                     }
                 });
             }
@@ -47,24 +51,33 @@ async fn forward_all(listener: TcpListener, target: SocketAddr) -> anyhow::Resul
 }
 
 /// Forwards one connection until both sides have ended; one side may end before the other.
-async fn forward(mut client: TcpStream, target: SocketAddr, patience: Duration) -> anyhow::Result<()> {
-    let mut gateway = connect(target, patience)
+async fn forward(mut client: TcpStream, targets: &[SocketAddr], patience: Duration) -> anyhow::Result<()> {
+    let mut gateway = connect(targets, patience)
         .await
-        .with_context(|| format!("{target} does not answer"))?;
+        .with_context(|| format!("none of {targets:?} answers"))?;
     client.set_nodelay(true)?;
     gateway.set_nodelay(true)?;
     copy_bidirectional(&mut client, &mut gateway).await?;
     Ok(())
 }
 
-async fn connect(target: SocketAddr, patience: Duration) -> std::io::Result<TcpStream> {
+/// Asks one after the other, the nearest first, until one answers.
+async fn connect(targets: &[SocketAddr], patience: Duration) -> std::io::Result<TcpStream> {
     let deadline = Instant::now() + patience;
     loop {
-        match TcpStream::connect(target).await {
-            Err(error) if Instant::now() >= deadline => return Err(error),
-            Err(_) => sleep(PAUSE).await,
-            connected => return connected,
+        let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
+        for target in targets {
+            // A host that is gone says nothing at all.
+            match timeout(ANSWER, TcpStream::connect(target)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = std::io::ErrorKind::TimedOut.into(),
+            }
         }
+        if Instant::now() >= deadline {
+            return Err(last);
+        }
+        sleep(PAUSE).await;
     }
 }
 
@@ -79,7 +92,8 @@ mod tests {
         let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (target, address) = (gateway.local_addr().unwrap(), listener.local_addr().unwrap());
-        tokio::spawn(forward_all(listener, target));
+        let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        tokio::spawn(forward_all(listener, Arc::new([away, target])));
         let answering = tokio::spawn(async move {
             let (mut stream, _) = gateway.accept().await.unwrap();
             let mut asked = Vec::new();
@@ -102,6 +116,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nobody = listener.local_addr().unwrap();
         drop(listener);
-        assert!(connect(nobody, Duration::ZERO).await.is_err());
+        assert!(connect(&[nobody], Duration::ZERO).await.is_err());
     }
 }

@@ -12,16 +12,31 @@ use crate::docker::Engine;
 /// Starts its parts.
 pub(crate) fn run(context: &Context) {
     let settings = &context.settings;
-    let engine = Engine::new(&settings.engine.socket, &settings.name);
+    let engine = Engine::new(&settings.engine.socket, &settings.name, settings.internal_address);
     let (gateway, ports) = (settings.engine.gateway, &settings.ports);
-    for (name, port, target) in [
-        ("readings", ports.agent_readings, ports.readings),
-        ("actions", ports.agent_actions, ports.actions),
+    for (name, port, gateways, own) in [
+        (
+            "readings",
+            ports.agent_readings,
+            &settings.gateways.readings,
+            ports.readings,
+        ),
+        (
+            "actions",
+            ports.agent_actions,
+            &settings.gateways.actions,
+            ports.actions,
+        ),
     ] {
+        let targets = if gateways.is_empty() {
+            vec![(settings.internal_address, own).into()]
+        } else {
+            gateways.clone()
+        };
         let part = context.health.part(&format!("forwarding of {name}"));
         context.spawn_until_shutdown(
             &format!("forwarding of {name}"),
-            forward::serve((gateway, port).into(), target, part),
+            forward::serve((gateway, port).into(), targets, part),
         );
     }
     context.spawn_until_shutdown("logs", logs::Collector::new(context, engine.clone()).run());

@@ -7,6 +7,7 @@ mod spec;
 pub(crate) mod swarm;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,15 +77,18 @@ impl From<bollard::errors::Error> for EngineError {
 pub(crate) struct Engine {
     socket: PathBuf,
     installation: String,
+    /// Where ports of applications on this host are published.
+    published_at: IpAddr,
     client: Arc<OnceCell<Docker>>,
 }
 
 impl Engine {
     /// Names the Engine; connecting happens with the first use.
-    pub(crate) fn new(socket: &Path, installation: &str) -> Self {
+    pub(crate) fn new(socket: &Path, installation: &str, published_at: IpAddr) -> Self {
         Self {
             socket: socket.to_owned(),
             installation: installation.to_owned(),
+            published_at,
             client: Arc::default(),
         }
     }

@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_service_has_no_rights() {
-        let engine = Engine::new(std::path::Path::new("/s"), "iot");
+        let engine = Engine::new(std::path::Path::new("/s"), "iot", std::net::Ipv4Addr::LOCALHOST.into());
         let instance = requested().instance.unwrap();
         let spec = engine.spec(&plan(&settings(), &instance, "r/iot/demo@sha256:1"), 1, "secret-id");
         let spec = serde_json::to_value(spec).unwrap();

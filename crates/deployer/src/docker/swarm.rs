@@ -47,7 +47,10 @@ impl Engine {
             return Ok(observed);
         }
         let info = client.info().await?.swarm.unwrap_or_default();
-        let local = info.node_id.unwrap_or_default();
+        let local = Local {
+            node: info.node_id.unwrap_or_default(),
+            address: self.published_at.to_string(),
+        };
         let nodes: BTreeMap<String, Node> = client
             .list_nodes(None::<ListNodesOptions>)
             .await?
@@ -56,7 +59,7 @@ impl Engine {
             .collect();
         for (instance, task) in tasks {
             let mut seen = task_seen(&task, &nodes, &local);
-            if seen.exit_code == Some(137) && task.node_id.as_ref() == Some(&local) {
+            if seen.exit_code == Some(137) && task.node_id.as_ref() == Some(&local.node) {
                 seen.out_of_memory = self.out_of_memory(&task).await;
             }
             observed.tasks.entry(instance).or_default().push(seen);
@@ -181,15 +184,21 @@ fn service_seen(service: Service) -> Option<(InstanceId, ServiceSeen)> {
     Some((instance, seen))
 }
 
-fn task_seen(task: &Task, nodes: &BTreeMap<String, Node>, local: &str) -> TaskSeen {
+/// This host in the swarm.
+struct Local {
+    node: String,
+    /// Where ports of applications are published on it.
+    address: String,
+}
+
+fn task_seen(task: &Task, nodes: &BTreeMap<String, Node>, local: &Local) -> TaskSeen {
     let status = task.status.clone().unwrap_or_default();
     let container = status.container_status.unwrap_or_default();
     let node_id = task.node_id.clone().unwrap_or_default();
     let node = nodes.get(&node_id);
     let state = status.state.map_or(TaskState::Pending, state_of);
-    let address = if node_id == local {
-        // Ports of this host's own bridge are published on loopback.
-        "127.0.0.1".to_owned()
+    let address = if node_id == local.node {
+        local.address.clone()
     } else {
         node.and_then(|node| node.status.clone()?.addr).unwrap_or_default()
     };
@@ -260,7 +269,11 @@ mod tests {
                        "PortStatus": {"Ports": [{"Protocol": "tcp", "TargetPort": 8080, "PublishedPort": 32768, "PublishMode": "host"}]}}
         }))
         .unwrap();
-        let seen = task_seen(&task, &BTreeMap::new(), "n");
+        let local = Local {
+            node: "n".to_owned(),
+            address: "127.0.0.1".to_owned(),
+        };
+        let seen = task_seen(&task, &BTreeMap::new(), &local);
         assert_eq!(seen.ports, [(8080, 32768)]);
         assert_eq!(
             (seen.state, seen.wanted, seen.exit_code),

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod remote;
+
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
@@ -12,10 +14,11 @@ use crate::installation::{Installation, Options, Profile, Scope, Summary};
 use crate::preflight;
 use crate::progress::{Reporter, reporter, seconds};
 
-/// Installs, starts, shows and stops the platform on this machine.
+/// Installs, starts, shows and stops the platform on this machine, or over SSH on the hosts that config.json names.
 ///
-/// Exit codes: 0 done, 1 a step failed, 2 wrong command line, 3 wrong config.json, 6 the machine does not allow it (nothing was
-/// started), 7 something is not running or not ready.
+/// Exit codes: 0 done, 1 a step failed, 2 wrong command line, 3 wrong config.json, 4 a host cannot be reached or does not let us in,
+/// 5 the key of a host is not the one that is known, 6 the machine does not allow it (nothing was started), 7 something is not
+/// running or not ready, 8 another command is changing a host, 9 there is something to do (`plan --detailed-exitcode` only).
 #[derive(Debug, Parser)]
 #[command(name = "bootstrap", version)]
 struct Arguments {
@@ -36,6 +39,15 @@ enum Command {
         /// Add a simulated building with sensors and devices, and two sample applications that run on them.
         #[arg(long, conflicts_with = "only")]
         demo: bool,
+        /// For working on the services: compile them without optimisation, and take the console as it lies there.
+        #[arg(long)]
+        debug: bool,
+    },
+    /// Show what `up` would do on the hosts, and do nothing.
+    Plan {
+        /// End with 9 when there is something to do.
+        #[arg(long)]
+        detailed_exitcode: bool,
         /// For working on the services: compile them without optimisation, and take the console as it lies there.
         #[arg(long)]
         debug: bool,
@@ -98,7 +110,14 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
     }
     let config = load(arguments.config, &options)?;
     let reporter = reporter();
+    if config.is_remote() {
+        return remote::execute(arguments.command, config, options, &*reporter).await;
+    }
     match arguments.command {
+        Command::Plan { .. } => Err(Failure::new(
+            Exit::Usage,
+            "`plan` is for hosts that are reached over SSH; on this machine `up` changes only what is not so already",
+        )),
         Command::Up { only, demo, debug } => {
             if only.is_some() {
                 options.scope = Scope::Infrastructure;
@@ -190,13 +209,18 @@ fn show_summary(reporter: &dyn Reporter, installation: &Installation, summary: &
     ));
 }
 
-async fn status(installation: &Installation) -> Result<(), Failure> {
-    let status = installation.status().await?;
-    for line in status.to_string().lines() {
+/// Writes a text; a closed output is no failure.
+fn show(text: &str) {
+    for line in text.lines() {
         if writeln!(std::io::stdout(), "{line}").is_err() {
             break;
         }
     }
+}
+
+async fn status(installation: &Installation) -> Result<(), Failure> {
+    let status = installation.status().await?;
+    show(&status.to_string());
     if status.healthy() {
         return Ok(());
     }
@@ -262,7 +286,13 @@ async fn down(
             "this command needs root; run it again with sudo",
         ));
     }
-    if delete_data && !yes && !confirmed(installation)? {
+    if delete_data
+        && !yes
+        && !confirmed(
+            &installation.config.name,
+            &format!("everything in {}", installation.layout.data_dir().display()),
+        )?
+    {
         return Err(Failure::new(Exit::Failed, "nothing was stopped or deleted"));
     }
     installation.down(reporter).await?;
@@ -279,19 +309,13 @@ async fn down(
 }
 
 /// Asks for the installation's name: what is deleted cannot be brought back.
-fn confirmed(installation: &Installation) -> Result<bool, Failure> {
+fn confirmed(name: &str, what: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         let message = "deleting data asks for the name of the installation in a terminal; without one say --yes";
         return Err(Failure::new(Exit::Usage, message));
     }
-    let name = &installation.config.name;
-    let dir = installation.layout.data_dir().display();
     let mut out = std::io::stdout();
-    let asked = write!(
-        out,
-        "everything in {dir} will be deleted for good. type `{name}` to go on: "
-    )
-    .and_then(|()| out.flush());
+    let asked = write!(out, "{what} will be deleted for good. type `{name}` to go on: ").and_then(|()| out.flush());
     let mut answer = String::new();
     let read = asked.and_then(|()| std::io::stdin().lock().read_line(&mut answer));
     Ok(read.is_ok() && answer.trim() == name)

@@ -1,0 +1,119 @@
+//! Stopping everything on every host, and removing it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hosts::Access as _;
+
+use super::Fleet;
+use super::connection::{Problem, connect, failure};
+use crate::failure::{Exit, Failure};
+use crate::layout::account;
+use crate::network::LABEL;
+use crate::progress::Reporter;
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+impl Fleet {
+    /// Stops everything of this installation on every host; data stays unless it is to be deleted.
+    ///
+    /// # Errors
+    /// What went wrong, on which hosts; the others are stopped.
+    pub async fn down(&self, delete_data: bool, reporter: &dyn Reporter) -> Result<(), Failure> {
+        let connected = connect(&self.inventory).await;
+        let (mut problems, mut members) = (Vec::new(), Vec::new());
+        for outcome in connected {
+            match outcome {
+                Ok(access) => members.push(access),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let mut steps = vec![
+            ("services", self.stop_services()),
+            ("applications", self.stop_applications()),
+            ("kafka, mongodb and registry", self.stop_rest()),
+        ];
+        if delete_data {
+            steps.push(("data, network, units and images", self.remove()));
+        }
+        for (what, script) in steps {
+            let done = join_all(members.iter().map(async |access| {
+                let answer = access.root(&script, LIMIT).await?;
+                if answer.succeeded() {
+                    return Ok(());
+                }
+                Err(Problem {
+                    exit: Exit::Failed,
+                    message: format!("{}: {what}: {}", access.host(), answer.last_lines(5).join(" / ")),
+                })
+            }))
+            .await;
+            let before = problems.len();
+            problems.extend(done.into_iter().filter_map(Result::err));
+            let word = if what.starts_with("data") { "removed" } else { "stopped" };
+            if problems.len() == before {
+                reporter.says(&format!("{what}: {word}"));
+            }
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(failure(problems, &self.resume("down")))
+    }
+
+    /// The services first: the deployer would start its instances again. Units that are not on a host do not count.
+    fn stop_services(&self) -> String {
+        let name = &self.inventory.config.name;
+        format!(
+            "for unit in $(systemctl list-units --all --plain --no-legend '{name}-*.service' | cut -d' ' -f1); do
+  case \"$unit\" in *-kafka.service|*-postgresql.service|*-ferretdb.service|*-mongodb.service|*-registry.service|*-network.service) ;; *) units=\"$units $unit\" ;; esac
+done
+[ -z \"$units\" ] || systemctl disable -q --now $units"
+        )
+    }
+
+    fn stop_applications(&self) -> String {
+        let name = &self.inventory.config.name;
+        format!(
+            "[ \"$(docker info --format '{{{{.Swarm.ControlAvailable}}}}' 2>/dev/null)\" = true ] || exit 0
+services=$(docker service ls -q --filter label={LABEL}={name}); [ -z \"$services\" ] || docker service rm $services >/dev/null 2>&1
+exit 0"
+        )
+    }
+
+    fn stop_rest(&self) -> String {
+        let name = &self.inventory.config.name;
+        format!(
+            "units=$(systemctl list-units --all --plain --no-legend '{name}-kafka.service' '{name}-ferretdb.service' '{name}-postgresql.service' '{name}-registry.service' | cut -d' ' -f1)
+[ -z \"$units\" ] || systemctl disable -q --now $units"
+        )
+    }
+
+    fn remove(&self) -> String {
+        let (config, names) = (&self.inventory.config, &self.inventory.names);
+        let (name, data) = (&config.name, config.data_dir.display());
+        format!(
+            "systemctl disable -q --now {name}-network 2>/dev/null
+if docker info >/dev/null 2>&1; then
+  containers=$(docker ps -aq --filter label={LABEL}={name}); [ -z \"$containers\" ] || docker rm -f $containers >/dev/null
+  docker network rm {network} >/dev/null 2>&1; docker swarm leave --force >/dev/null 2>&1; docker network rm {network} {local} >/dev/null 2>&1
+  images=$(docker images -q '{name}/*'; docker images -q '{registry}/*/*'); [ -z \"$images\" ] || docker rmi -f $images >/dev/null 2>&1
+fi
+for jump in 'INPUT -j {name}-hosts' 'INPUT -j {name}-in' 'DOCKER-USER -j {name}-fwd'; do
+  chain=${{jump%% *}}; goal=${{jump##* }}
+  iptables -w -S $chain 2>/dev/null | grep -- \"-j $goal\\$\" | sed 's/^-A/-D/' | while read -r rule; do iptables -w $rule; done
+  iptables -w -F $goal 2>/dev/null; iptables -w -X $goal 2>/dev/null
+done
+ip link delete {bridge} 2>/dev/null
+rm -f /etc/systemd/system/{name}-*.service; systemctl daemon-reload
+if [ -e {data}/installation ]; then rm -rf {data}; fi
+userdel {account} 2>/dev/null
+exit 0",
+            network = names.network,
+            local = names.local,
+            bridge = names.bridge,
+            registry = self.inventory.at(common::config::Role::Registry, config.ports.registry),
+            account = account(name)
+        )
+    }
+}

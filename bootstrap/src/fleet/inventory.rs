@@ -1,0 +1,149 @@
+//! The hosts of an installation with what each of them runs. Pure.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use common::config::{Config, Role};
+use hosts::ssh::{Identity, Target, Timeouts, Trust};
+
+use super::placement::{managers, place};
+use crate::network::{Names, Subnet, choose_subnet};
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Machine {
+    /// Name as people see it.
+    pub(super) name: String,
+    /// Where people and sensors reach it.
+    pub(super) address: String,
+    /// Where the other hosts reach it.
+    pub(super) internal: Ipv4Addr,
+    /// What runs on it.
+    pub(super) roles: BTreeSet<Role>,
+    /// Whether it manages the swarm.
+    pub(super) manages: bool,
+}
+
+/// All of them.
+#[derive(Debug, Clone)]
+pub(super) struct Inventory {
+    /// The configuration.
+    pub(super) config: Config,
+    /// The hosts, in the order of `config.json`.
+    pub(super) machines: Vec<Machine>,
+    /// Names in the Engine.
+    pub(super) names: Names,
+    /// Addresses of applications, the same on every host: no packet of theirs leaves it.
+    pub(super) subnet: Subnet,
+}
+
+impl Inventory {
+    /// Decides who does what.
+    pub(super) fn new(config: &Config) -> Result<Self, String> {
+        let roles = place(&config.hosts)?;
+        let machines = config
+            .hosts
+            .iter()
+            .zip(roles)
+            .enumerate()
+            .map(|(index, (host, roles))| {
+                let address = host.address.clone().unwrap_or_default();
+                let internal = host
+                    .internal_address
+                    .or_else(|| address.parse().ok())
+                    .ok_or_else(|| format!("hosts[{index}] has no internal address"))?;
+                Ok(Machine {
+                    name: host.name.clone().unwrap_or_else(|| address.clone()),
+                    internal,
+                    address,
+                    roles,
+                    manages: index < managers(config.hosts.len()),
+                })
+            });
+        Ok(Self {
+            machines: machines.collect::<Result<_, String>>()?,
+            names: Names::new(&config.name),
+            subnet: choose_subnet(&config.name, &[]).ok_or("no network is free for applications")?,
+            config: config.clone(),
+        })
+    }
+
+    /// Internal address of the host that runs something.
+    pub(super) fn of(&self, role: Role) -> Ipv4Addr {
+        let machine = self.machines.iter().find(|machine| machine.roles.contains(&role));
+        machine.map_or(Ipv4Addr::LOCALHOST, |machine| machine.internal)
+    }
+
+    /// The host that runs something.
+    pub(super) fn machine(&self, role: Role) -> Option<&Machine> {
+        self.machines.iter().find(|machine| machine.roles.contains(&role))
+    }
+
+    /// `address:port` of something.
+    pub(super) fn at(&self, role: Role, port: u16) -> SocketAddr {
+        (self.of(role), port).into()
+    }
+
+    /// Where people open the console.
+    pub(super) fn console(&self) -> String {
+        let host = self
+            .machine(Role::ApplicationManager)
+            .map_or("", |machine| &machine.address);
+        match self.config.console.port {
+            80 => format!("http://{host}/"),
+            port => format!("http://{host}:{port}/"),
+        }
+    }
+
+    /// The way to a host.
+    pub(super) fn target(&self, index: usize) -> Option<Target> {
+        let (host, machine) = (self.config.hosts.get(index)?, self.machines.get(index)?);
+        let ssh = host.ssh.or(&self.config.ssh);
+        let known_hosts = ssh.known_hosts.clone().unwrap_or_else(default_known_hosts);
+        let user = ssh.user.clone().unwrap_or_else(|| "ec2-user".to_owned());
+        let trust = |fingerprint: Option<String>| Trust {
+            fingerprint,
+            known_hosts: known_hosts.clone(),
+        };
+        let identity = |key: Option<PathBuf>| Identity {
+            agent: key.is_none().into(),
+            key: key.map(|path| home(&path)),
+            passphrase: None,
+        };
+        let bastion = ssh.bastion.as_ref().map(|bastion| {
+            Box::new(Target {
+                name: bastion.address.clone(),
+                address: bastion.address.clone(),
+                port: bastion.port.unwrap_or(22),
+                user: bastion.user.clone().unwrap_or_else(|| user.clone()),
+                identity: identity(bastion.key.clone().or_else(|| ssh.key.clone())),
+                trust: trust(bastion.host_key.clone()),
+                bastion: None,
+                timeouts: Timeouts::default(),
+            })
+        });
+        Some(Target {
+            name: machine.name.clone(),
+            address: machine.address.clone(),
+            port: ssh.port.unwrap_or(22),
+            identity: identity(ssh.key.clone()),
+            trust: trust(ssh.host_key.clone()),
+            user,
+            bastion,
+            timeouts: Timeouts::default(),
+        })
+    }
+}
+
+/// `~` is the person's home.
+fn home(path: &std::path::Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => path.to_owned(),
+    }
+}
+
+fn default_known_hosts() -> PathBuf {
+    home(std::path::Path::new("~/.ssh/known_hosts"))
+}

@@ -1,0 +1,110 @@
+//! Packages, account, folders, Docker Engine.
+
+use common::config::{Mode, Role};
+use hosts::{Item, Kind, Need};
+
+use super::{On, Stage, Staged, file, state};
+use crate::files;
+
+const ENGINE: [Need; 3] = [
+    Need {
+        seen: &["dockerd"],
+        apt: "docker.io",
+        dnf: "docker",
+    },
+    Need {
+        seen: &["iptables"],
+        apt: "iptables",
+        dnf: "iptables-nft",
+    },
+    Need {
+        seen: &["ip"],
+        apt: "iproute2",
+        dnf: "iproute",
+    },
+];
+const JAVA: Need = Need {
+    seen: &["java"],
+    apt: "default-jre-headless",
+    dnf: "java-17-amazon-corretto-headless",
+};
+const POSTGRESQL: Need = Need {
+    seen: &["/usr/lib/postgresql/*/bin/postgres", "postgres"],
+    apt: "postgresql",
+    dnf: "postgresql15-server",
+};
+const REGISTRY: Need = Need {
+    seen: &["docker-registry"],
+    apt: "docker-registry",
+    dnf: "docker-distribution",
+};
+
+pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
+    let data = on.layout.data_dir().display().to_string();
+    let mut all = vec![
+        Item::new("packages", Kind::Packages(needs(on))),
+        Item::new(
+            format!("account {}", on.account),
+            Kind::Account {
+                name: on.account.clone(),
+            },
+        ),
+        Item::new(
+            format!("folder {data}"),
+            Kind::Folder {
+                path: data,
+                owner: "root".to_owned(),
+                mode: 0o755,
+            },
+        ),
+        on.folder("etc", "root", 0o755),
+        on.folder("releases", "root", 0o755),
+        on.folder("run", "root", 0o755),
+        on.folder("secrets", &on.account, 0o700),
+        on.text("installation", 0o644, format!("{}\n", on.name())),
+    ];
+    all.extend(engine(on));
+    all.into_iter().map(|item| (Stage::Base, item)).collect()
+}
+
+fn needs(on: &On<'_>) -> Vec<Need> {
+    let (config, roles) = (&on.inventory.config, &on.machine.roles);
+    let mut needs = ENGINE.to_vec();
+    if roles.contains(&Role::Kafka) && config.kafka.mode == Mode::Managed {
+        needs.push(JAVA);
+    }
+    if roles.contains(&Role::Mongodb) && config.mongodb.mode == Mode::Managed {
+        needs.push(POSTGRESQL);
+    }
+    if roles.contains(&Role::Registry) {
+        needs.push(REGISTRY);
+    }
+    needs
+}
+
+/// The Engine, with settings that it tells of when it is asked, so that what runs can be compared with what is written.
+fn engine(on: &On<'_>) -> Vec<Item> {
+    let registry = on.inventory.at(Role::Registry, on.inventory.config.ports.registry);
+    let settings = |label: &str| {
+        let settings = serde_json::json!({
+            "insecure-registries": [registry.to_string()],
+            "labels": [format!("platform.settings={label}")],
+            "log-driver": "json-file",
+            "log-opts": {"max-file": "3", "max-size": "10m"},
+            "no-new-privileges": true,
+        });
+        format!("{settings:#}\n")
+    };
+    let label = files::fingerprint(&[settings("").as_bytes()]);
+    let path = "/etc/docker/daemon.json".to_owned();
+    vec![
+        file(path, "root", 0o644, hosts::Content::Text(settings(&label))),
+        state(
+            "docker engine",
+            format!(
+                "docker info --format '{{{{json .Labels}}}}' | grep -q 'platform.settings={label}' && [ \"$(systemctl is-enabled docker)\" = enabled ]"
+            ),
+            "systemctl enable -q docker\nsystemctl restart docker || { journalctl -u docker -n 20 --no-pager -o cat >&2; exit 1; }\ntimeout 60 sh -c 'until docker info >/dev/null 2>&1; do sleep 0.2; done'",
+        ),
+    ]
+}

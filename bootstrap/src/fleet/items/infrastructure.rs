@@ -1,0 +1,154 @@
+//! Kafka, MongoDB and the registry, each where it shall run.
+
+use common::config::{Mode, Role};
+use hosts::{Content, Item, Kind, Unit, Upload};
+
+use super::{On, Stage, Staged, file, state, unit};
+use crate::{files, kafka, postgresql, registry};
+
+pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
+    let (config, roles) = (&on.inventory.config, &on.machine.roles);
+    let mut all = Vec::new();
+    if roles.contains(&Role::Kafka) && config.kafka.mode == Mode::Managed {
+        all.extend(broker(on));
+    }
+    if roles.contains(&Role::Mongodb) && config.mongodb.mode == Mode::Managed {
+        all.extend(database(on));
+    }
+    if roles.contains(&Role::Registry) {
+        all.extend(images(on));
+    }
+    all.into_iter().map(|item| (Stage::Infrastructure, item)).collect()
+}
+
+/// Unpacks a tar file into a folder of its own and remembers which it was.
+pub(super) fn unpacked(name: &str, upload: &Upload, folder: &str) -> Item {
+    let mark = format!("{folder}/.unpacked");
+    Item::new(
+        name,
+        Kind::State {
+            check: format!("[ \"$(cat {mark})\" = {} ]", upload.sha256),
+            make: format!(
+                "rm -rf {folder}.new; mkdir -p {folder}.new; tar -C {folder}.new --no-same-owner -xf \"$FILE\"; chmod -R a+rX {folder}.new; echo {} > {folder}.new/.unpacked; rm -rf {folder}; mv -T {folder}.new {folder}",
+                upload.sha256
+            ),
+            input: None,
+            file: Some(upload.clone()),
+        },
+    )
+}
+
+fn broker(on: &On<'_>) -> Vec<Item> {
+    let (config, layout) = (&on.inventory.config, &on.layout);
+    let Some(jars) = &on.payload.kafka else {
+        return Vec::new();
+    };
+    let (libs, data) = (on.path("kafka/libs"), on.path("kafka/data"));
+    let properties = kafka::render_properties(config, &layout.part("kafka/data"), &on.machine.internal.to_string());
+    let print = files::fingerprint(&[properties.as_bytes(), kafka::LOG4J.as_bytes(), jars.sha256.as_bytes()]);
+    let java = kafka::command_line(config, layout, "/usr/bin/java");
+    let format = format!(
+        "runuser -u {account} -- java -cp '{libs}/*' kafka.tools.StorageTool format -t {} -c {}",
+        kafka::cluster_id(on.name()),
+        on.path("etc/kafka.properties"),
+        account = on.account
+    );
+    let mut kafka = on.unit("kafka", java, &on.account, print);
+    kafka.writes = vec![data.clone()];
+    kafka.stop_seconds = 40;
+    vec![
+        on.folder("kafka", "root", 0o755),
+        unpacked("kafka's programs", jars, &libs),
+        on.folder("kafka/data", &on.account, 0o700),
+        on.text("etc/kafka.properties", 0o644, properties),
+        on.text("etc/kafka-log4j2.properties", 0o644, kafka::LOG4J),
+        state(
+            "kafka's data folder",
+            format!("[ -e {data}/meta.properties ]"),
+            format!("cd /; {format}"),
+        ),
+        unit(kafka),
+    ]
+}
+
+fn database(on: &On<'_>) -> Vec<Item> {
+    let (config, layout) = (&on.inventory.config, &on.layout);
+    let Some(program) = &on.payload.ferretdb else {
+        return Vec::new();
+    };
+    let (cluster, run) = (on.path("postgresql"), on.path("run/postgresql"));
+    let owner = postgresql::ACCOUNT;
+    let mut all = vec![
+        on.folder("postgresql", owner, 0o700),
+        on.folder("run/postgresql", owner, 0o755),
+    ];
+    let mut print = Vec::new();
+    for (path, text) in postgresql::written(config, layout) {
+        print.push(text.clone());
+        all.push(file(path.display().to_string(), "root", 0o644, Content::Text(text)));
+    }
+    let start = postgresql::script(layout);
+    print.push(start.clone());
+    let print: Vec<&[u8]> = print.iter().map(String::as_bytes).collect();
+    let script = on.path("postgresql.sh");
+    all.push(on.text("postgresql.sh", 0o755, start));
+    all.push(state(
+        "postgresql's cluster",
+        format!("[ -e {cluster}/PG_VERSION ]"),
+        format!("cd /; runuser -u {owner} -- {script} init"),
+    ));
+    let mut postgres = on.unit("postgresql", format!("{script} run"), owner, files::fingerprint(&print));
+    postgres.writes = vec![cluster, run.clone()];
+    postgres.stop_seconds = 30;
+    all.push(unit(postgres));
+    all.push(state(
+        "ferretdb's database",
+        format!("runuser -u {owner} -- {script} has-database"),
+        format!("cd /; runuser -u {owner} -- {script} make-database"),
+    ));
+    all.push(on.folder("run/ferretdb", &on.account, 0o700));
+    let binary = on.path(&format!(
+        "ferretdb/{}",
+        files::fingerprint(&[program.sha256.as_bytes()])
+    ));
+    all.push(file(binary.clone(), "root", 0o755, Content::File(program.clone())));
+    all.push(unit(ferretdb(on, &binary)));
+    all
+}
+
+fn ferretdb(on: &On<'_>, binary: &str) -> Unit {
+    let command = format!(
+        "{binary} -listen {}:{} -run-dir {} -postgresql {}",
+        on.machine.internal,
+        on.inventory.config.ports.mongodb,
+        on.path("run/ferretdb"),
+        postgresql::url(&on.layout)
+    );
+    let mut ferretdb = on.unit(
+        "ferretdb",
+        command,
+        &on.account,
+        files::fingerprint(&[binary.as_bytes()]),
+    );
+    ferretdb.after.push(format!("{}-postgresql.service", on.name()));
+    ferretdb.writes = vec![on.path("run/ferretdb")];
+    ferretdb
+}
+
+fn images(on: &On<'_>) -> Vec<Item> {
+    let settings = registry::render(&on.inventory.config, &on.layout, &on.machine.internal.to_string());
+    let path = on.path("etc/registry.yml");
+    let print = files::fingerprint(&[settings.as_bytes()]);
+    let mut registry = on.unit(
+        "registry",
+        format!("/usr/bin/docker-registry serve {path}"),
+        &on.account,
+        print,
+    );
+    registry.writes = vec![on.path("registry")];
+    vec![
+        on.folder("registry", &on.account, 0o700),
+        on.text("etc/registry.yml", 0o644, settings),
+        unit(registry),
+    ]
+}

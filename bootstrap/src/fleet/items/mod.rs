@@ -1,0 +1,165 @@
+//! What each host shall have. Pure.
+
+mod base;
+mod infrastructure;
+mod network;
+mod services;
+
+use std::path::Path;
+
+use hosts::{Content, Item, Kind, Unit};
+
+use super::inventory::{Inventory, Machine};
+use super::payload::Payload;
+use super::secrets::Secrets;
+use crate::layout::{Layout, account};
+
+/// When something is made: every host is through with one before any begins with the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Packages, account, folders, Engine, firewall.
+    Base,
+    /// The swarm begins.
+    Swarm,
+    /// The others join it.
+    Join,
+    /// Its network.
+    Network,
+    /// Kafka, MongoDB, registry.
+    Infrastructure,
+    /// Services and node agents.
+    Services,
+}
+
+impl Stage {
+    /// All, in order.
+    pub(super) const ALL: [Self; 6] = [
+        Self::Base,
+        Self::Swarm,
+        Self::Join,
+        Self::Network,
+        Self::Infrastructure,
+        Self::Services,
+    ];
+
+    /// What people call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Base => "packages, engine, firewall",
+            Self::Swarm => "swarm",
+            Self::Join => "hosts join the swarm",
+            Self::Network => "network of applications",
+            Self::Infrastructure => "kafka, mongodb, registry",
+            Self::Services => "services",
+        }
+    }
+}
+
+/// Something a host shall have, and when it is made.
+pub(super) type Staged = (Stage, Item);
+
+/// Everything that one host shall have, in order.
+pub(super) fn items(inventory: &Inventory, index: usize, payload: &Payload, secrets: &Secrets) -> Vec<Staged> {
+    let Some(machine) = inventory.machines.get(index) else {
+        return Vec::new();
+    };
+    let on = On {
+        inventory,
+        machine,
+        first: index == 0,
+        payload,
+        secrets,
+        layout: Layout::new(&inventory.config.data_dir, Path::new("")),
+        account: account(&inventory.config.name),
+    };
+    let mut all = base::items(&on);
+    all.extend(network::items(&on));
+    all.extend(infrastructure::items(&on));
+    all.extend(services::items(&on));
+    all
+}
+
+/// A host, and what there is for it.
+struct On<'a> {
+    inventory: &'a Inventory,
+    machine: &'a Machine,
+    first: bool,
+    payload: &'a Payload,
+    secrets: &'a Secrets,
+    layout: Layout,
+    account: String,
+}
+
+impl On<'_> {
+    fn name(&self) -> &str {
+        &self.inventory.config.name
+    }
+
+    fn path(&self, part: &str) -> String {
+        self.layout.part(part).display().to_string()
+    }
+
+    fn folder(&self, part: &str, owner: &str, mode: u32) -> Item {
+        let path = self.path(part);
+        Item::new(
+            format!("folder {path}"),
+            Kind::Folder {
+                path,
+                owner: owner.to_owned(),
+                mode,
+            },
+        )
+    }
+
+    fn text(&self, part: &str, mode: u32, text: impl Into<String>) -> Item {
+        file(self.path(part), "root", mode, Content::Text(text.into()))
+    }
+
+    /// The units of this platform that a unit starts after.
+    fn unit(&self, role: &str, command: String, account: &str, fingerprint: String) -> Unit {
+        Unit {
+            name: format!("{}-{role}", self.name()),
+            description: format!("{role} of the platform `{}`", self.name()),
+            command,
+            account: Some(account.to_owned()),
+            environment: std::collections::BTreeMap::new(),
+            after: vec!["docker.service".to_owned(), format!("{}-network.service", self.name())],
+            writes: Vec::new(),
+            low_ports: false,
+            notifies: false,
+            stop_seconds: 15,
+            fingerprint,
+        }
+    }
+}
+
+fn file(path: String, owner: &str, mode: u32, content: Content) -> Item {
+    Item::new(
+        format!("file {path}"),
+        Kind::File {
+            path,
+            owner: owner.to_owned(),
+            mode,
+            content,
+        },
+    )
+}
+
+fn state(name: impl Into<String>, check: impl Into<String>, make: impl Into<String>) -> Item {
+    Item::new(
+        name,
+        Kind::State {
+            check: check.into(),
+            make: make.into(),
+            input: None,
+            file: None,
+        },
+    )
+}
+
+fn unit(unit: Unit) -> Item {
+    Item::new(format!("unit {}", unit.name), Kind::Unit(unit))
+}
+
+#[cfg(test)]
+mod tests;

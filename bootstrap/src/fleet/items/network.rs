@@ -1,0 +1,150 @@
+//! Who may speak with whom: the firewall, the swarm, the network of applications.
+
+use common::config::Mode;
+use hosts::{Content, Input, Item, Kind};
+
+use super::{On, Stage, Staged, file, state};
+use crate::files;
+use crate::firewall::Firewall;
+use crate::network::LABEL;
+
+/// What the swarm's hosts say to each other.
+const SWARM_PORTS: [u16; 2] = [2377, 7946];
+
+pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
+    let mut all: Vec<Staged> = firewall(on).into_iter().map(|item| (Stage::Base, item)).collect();
+    all.push(swarm(on));
+    all.push((Stage::Join, local_network(on)));
+    if on.first {
+        let (network, local) = (&on.inventory.names.network, &on.inventory.names.local);
+        let item = state(
+            format!("network {network}"),
+            format!("docker network inspect {network}"),
+            format!("docker network create --driver bridge --scope swarm --config-from {local} {network}"),
+        );
+        all.push((Stage::Network, item));
+    }
+    all
+}
+
+/// Ports that are for the platform's hosts only.
+fn internal_ports(on: &On<'_>) -> Vec<u16> {
+    let config = &on.inventory.config;
+    let mut ports = SWARM_PORTS.to_vec();
+    ports.extend([config.ports.registry, config.ports.readings, config.ports.actions]);
+    if config.kafka.mode == Mode::Managed {
+        ports.push(config.ports.kafka);
+    }
+    if config.mongodb.mode == Mode::Managed {
+        ports.push(config.ports.mongodb);
+    }
+    ports
+}
+
+/// A script that makes the bridge and the rules, a unit that runs it at each start of the host, and whether they are there.
+fn firewall(on: &On<'_>) -> Vec<Item> {
+    let (inventory, config) = (on.inventory, &on.inventory.config);
+    let hosts: Vec<_> = inventory.machines.iter().map(|machine| machine.internal).collect();
+    let agent = [config.ports.agent_readings, config.ports.agent_actions];
+    let firewall = Firewall::new(on.name(), &inventory.names.bridge, inventory.subnet.gateway(), agent).between_hosts(
+        on.name(),
+        &hosts,
+        &internal_ports(on),
+    );
+    let script = firewall.script(&inventory.names.bridge, inventory.subnet);
+    let path = on.path("network.sh");
+    let unit_name = format!("{}-network", on.name());
+    let unit = format!(
+        "\
+# Written by bootstrap; changes are lost at the next `up`.
+[Unit]
+Description=bridge and firewall of the platform `{}`
+After=network-online.target docker.service
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={path} apply
+
+[Install]
+WantedBy=multi-user.target
+",
+        on.name()
+    );
+    let print = files::fingerprint(&[script.as_bytes(), unit.as_bytes()]);
+    vec![
+        file(path.clone(), "root", 0o755, Content::Text(script)),
+        file(
+            format!("/etc/systemd/system/{unit_name}.service"),
+            "root",
+            0o644,
+            Content::Text(unit),
+        ),
+        state(
+            "bridge and firewall",
+            format!(
+                "[ \"$(systemctl is-enabled {unit_name})\" = enabled ] && [ \"$(cat /run/{unit_name})\" = {print} ] && {path} check"
+            ),
+            format!(
+                "systemctl daemon-reload; systemctl enable -q {unit_name}; systemctl restart {unit_name} || {{ journalctl -u {unit_name} -n 20 --no-pager -o cat >&2; exit 1; }}\necho {print} > /run/{unit_name}"
+            ),
+        ),
+    ]
+}
+
+/// The first host begins the swarm; the others ask it for the word that lets them in.
+fn swarm(on: &On<'_>) -> Staged {
+    let (own, control) = (on.machine.internal, on.machine.manages);
+    let check = format!(
+        "[ \"$(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}}')\" = 'active {control}' ]"
+    );
+    let addresses = format!("--advertise-addr {own} --listen-addr {own}:2377");
+    if on.first {
+        let make = format!("docker swarm init {addresses}");
+        return (Stage::Swarm, state("swarm", check, make));
+    }
+    let first = on.inventory.machines.first().map_or(own, |machine| machine.internal);
+    let role = if control { "manager" } else { "worker" };
+    let item = Item::new(
+        format!("member of the swarm ({role})"),
+        Kind::State {
+            check,
+            make: format!("docker swarm join --token \"$INPUT\" {addresses} {first}:2377"),
+            input: Some(Input {
+                host: 0,
+                script: format!("docker swarm join-token -q {role}"),
+            }),
+            file: None,
+        },
+    );
+    (Stage::Join, item)
+}
+
+/// This host's part of the network of applications.
+fn local_network(on: &On<'_>) -> Item {
+    let (names, subnet) = (&on.inventory.names, on.inventory.subnet);
+    let local = &names.local;
+    let option = |name: &str, value: &str| format!("-o com.docker.network.bridge.{name}={value}");
+    let options = [
+        option("name", &names.bridge),
+        option("enable_icc", "false"),
+        option("enable_ip_masquerade", "false"),
+        // Published ports of applications are for the platform's hosts; the firewall sees to it.
+        option("host_binding_ipv4", &on.machine.internal.to_string()),
+    ]
+    .join(" ");
+    state(
+        format!("network {local}"),
+        format!(
+            "[ \"$(docker network inspect {local} --format '{{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}')\" = {} ]",
+            subnet.cidr()
+        ),
+        format!(
+            "docker network create --config-only --subnet {} --gateway {} --label {LABEL}={} {options} {local}",
+            subnet.cidr(),
+            subnet.gateway(),
+            on.name()
+        ),
+    )
+}

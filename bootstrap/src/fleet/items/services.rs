@@ -1,0 +1,171 @@
+//! The services and the node agent.
+
+use std::collections::BTreeMap;
+
+use common::config::{Mode, Role, SERVICES};
+use common::settings::Gateways;
+use hosts::{Content, Input, Item, Kind};
+
+use super::infrastructure::unpacked;
+use super::{On, Stage, Staged, file, state, unit};
+use crate::fleet::payload::programs_of;
+use crate::settings::{HostFacts, derive};
+use crate::{files, image};
+
+pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
+    let mut all = secrets(on);
+    let settings = settings(on);
+    all.push(on.text("etc/settings.json", 0o644, settings.clone()));
+    let release = format!("releases/{}", on.payload.version());
+    for name in programs_of(&on.machine.roles) {
+        if let Some(program) = on.payload.programs.get(name) {
+            let path = on.path(&format!("{release}/{name}"));
+            all.push(file(path, "root", 0o755, Content::File(program.clone())));
+        }
+    }
+    all.push(Item::new(
+        "release in use",
+        Kind::Link {
+            path: on.path("releases/current"),
+            target: on.payload.version(),
+        },
+    ));
+    if on.machine.roles.contains(&Role::Deployer) {
+        all.extend(python(on));
+    }
+    if on.machine.roles.contains(&Role::ApplicationManager) {
+        all.push(on.folder("uploads", &on.account, 0o700));
+    }
+    let services = on.machine.roles.iter().filter(|role| Role::SERVICES.contains(role));
+    for name in ["agent"].into_iter().chain(services.map(|role| role.name())) {
+        all.push(service(on, name, &settings));
+    }
+    all.into_iter().map(|item| (Stage::Services, item)).collect()
+}
+
+fn secrets(on: &On<'_>) -> Vec<Item> {
+    let console = on.machine.roles.contains(&Role::ApplicationManager);
+    let wanted = on.secrets.files(console).into_iter();
+    wanted
+        .map(|(name, text)| {
+            file(
+                on.path(&format!("secrets/{name}")),
+                &on.account,
+                0o600,
+                Content::Secret(text),
+            )
+        })
+        .collect()
+}
+
+/// What the services of this host read.
+fn settings(on: &On<'_>) -> String {
+    let (inventory, config, machine) = (on.inventory, &on.inventory.config, on.machine);
+    let facts = HostFacts {
+        host_name: machine.name.clone(),
+        address: machine.address.clone(),
+        gateway: inventory.subnet.gateway(),
+        ca_bundle: None,
+    };
+    let mut settings = derive(config, &on.layout, &facts);
+    settings.host.clone_from(&machine.name);
+    settings.public_address.clone_from(&machine.address);
+    settings.internal_address = machine.internal.into();
+    settings.gateways = Gateways {
+        readings: vec![inventory.at(Role::SensorManager, config.ports.readings)],
+        actions: vec![inventory.at(Role::ActionManager, config.ports.actions)],
+    };
+    if config.kafka.mode == Mode::Managed {
+        settings.kafka.brokers = inventory.at(Role::Kafka, config.ports.kafka).to_string();
+    }
+    if config.mongodb.mode == Mode::Managed {
+        settings.mongodb.uri = format!("mongodb://{}/", inventory.at(Role::Mongodb, config.ports.mongodb));
+    }
+    settings.engine.registry = inventory.at(Role::Registry, config.ports.registry).to_string();
+    serde_json::to_string_pretty(&settings).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+fn service(on: &On<'_>, name: &str, settings: &str) -> Item {
+    let binary = if name == "agent" { "deployer" } else { name };
+    let mode = if name == "agent" { "--agent " } else { "" };
+    let command = format!(
+        "{} {mode}--settings {}",
+        on.path(&format!("releases/current/{binary}")),
+        on.path("etc/settings.json")
+    );
+    let program = on
+        .payload
+        .programs
+        .get(binary)
+        .map(|upload| upload.sha256.as_str())
+        .unwrap_or_default();
+    let secrets = on.secrets.fingerprint();
+    let print = files::fingerprint(&[program.as_bytes(), settings.as_bytes(), secrets.as_bytes()]);
+    let mut service = on.unit(name, command, &on.account, print);
+    service.notifies = true;
+    service.environment = BTreeMap::from(
+        [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "262144")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    match name {
+        // They control Docker Engine, which is as much as root.
+        "deployer" | "agent" => service.account = None,
+        "application-manager" => {
+            let console = &on.inventory.config.console;
+            service.low_ports = console.port < 1024 || console.applications_port < 1024;
+            service.writes = vec![on.path("uploads")];
+        }
+        _ => {}
+    }
+    debug_assert!(
+        name == "agent" || SERVICES.contains(&name),
+        "only services and the agent have units here"
+    );
+    unit(service)
+}
+
+/// What Python applications are built on.
+fn python(on: &On<'_>) -> Vec<Item> {
+    let (tag, folder) = (image::python_tag(on.name()), on.path("python"));
+    let base = image::BASE;
+    let source = on
+        .payload
+        .base
+        .as_ref()
+        .map_or("registry", |upload| upload.sha256.as_str());
+    let print = files::fingerprint(&[on.payload.dockerfile.as_bytes(), source.as_bytes()]);
+    let get = match &on.payload.base {
+        Some(_) => format!("docker import --change '{}' \"$FILE\" {base}", image::PATH),
+        None => format!("docker pull -q {0} && docker tag {0} {base}", image::OFFICIAL),
+    };
+    let inspect = |tag: &str| format!("docker image inspect {tag}");
+    let mut all = vec![
+        on.folder("python", "root", 0o755),
+        on.text("python/Dockerfile", 0o644, on.payload.dockerfile.clone()),
+        Item::new(
+            "base image",
+            Kind::State {
+                check: inspect(base),
+                make: get,
+                input: None::<Input>,
+                file: on.payload.base.clone(),
+            },
+        ),
+        state(
+            "python image",
+            format!(
+                "[ \"$({} --format '{{{{index .Config.Labels \"platform.fingerprint\"}}}}')\" = {print} ]",
+                inspect(&tag)
+            ),
+            format!(
+                "DOCKER_BUILDKIT=0 docker build -q --build-arg BASE={base} --label platform.fingerprint={print} --label {}={} --tag {tag} {folder}",
+                crate::network::LABEL,
+                on.name()
+            ),
+        ),
+    ];
+    if let Some(sdk) = &on.payload.sdk {
+        all.push(unpacked("python SDK", sdk, &on.layout.sdk().display().to_string()));
+    }
+    all
+}

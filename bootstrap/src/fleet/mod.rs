@@ -1,0 +1,97 @@
+//! An installation on many hosts, reached over SSH.
+//!
+//! Everything is built here. What each host shall have is decided from `config.json` ([`inventory`], [`items`]); one look at a host
+//! tells what it has; the difference is a [`Plan`], which `plan` prints and `up` makes so, stage by stage ([`up`]).
+
+mod connection;
+mod down;
+mod inventory;
+mod items;
+mod locking;
+mod payload;
+mod placement;
+mod secrets;
+mod status;
+mod up;
+
+use common::config::Config;
+use hosts::Plan;
+
+use crate::failure::{Exit, Failure};
+use crate::installation::{Installation, Options};
+use crate::packages;
+use crate::progress::Reporter;
+use inventory::Inventory;
+pub use status::{FleetStatus, UnitRow};
+
+/// An installation on hosts that are other machines.
+#[derive(Debug)]
+pub struct Fleet {
+    on: Installation,
+    inventory: Inventory,
+}
+
+impl Fleet {
+    /// An installation; no host is touched yet.
+    ///
+    /// # Errors
+    /// When the config leaves no host for something.
+    pub fn new(config: Config, options: Options) -> Result<Self, Failure> {
+        let inventory = Inventory::new(&config).map_err(|message| Failure::new(Exit::Config, message))?;
+        Ok(Self {
+            on: Installation::new(config, options),
+            inventory,
+        })
+    }
+
+    /// Looks what there is to do, and does nothing.
+    ///
+    /// # Errors
+    /// When something cannot be built here, or a host cannot be asked; the plans of the others are given to the reporter first.
+    pub async fn plan(&self, reporter: &dyn Reporter) -> Result<Vec<Plan>, Failure> {
+        let payload = self.prepare(reporter).await?;
+        let mut run = up::Run::begin(self, payload).await?;
+        run.look().await?;
+        let (plans, problems) = run.into_plans().await;
+        if problems.is_empty() {
+            return Ok(plans);
+        }
+        for plan in &plans {
+            reporter.says(plan.to_string().trim_end());
+        }
+        Err(connection::failure(problems, &self.resume("plan")))
+    }
+
+    /// Builds what lands on hosts.
+    async fn prepare(&self, reporter: &dyn Reporter) -> Result<payload::Payload, Failure> {
+        let missing = packages::missing_to_build(&self.on.config, &self.on.layout).await;
+        if !missing.is_nothing() {
+            if !crate::preflight::is_root() {
+                let message = format!(
+                    "this machine lacks what builds the platform: {missing}; install it, or run `bootstrap prerequisites` as root"
+                );
+                return Err(Failure::new(Exit::Preflight, message));
+            }
+            reporter.says(&format!("packages of this machine: {missing}"));
+            packages::install(&missing, &crate::Layout::machine().join("packages.log")).await?;
+        }
+        Ok(payload::prepare(&self.on, reporter).await?)
+    }
+
+    /// Name of the installation.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inventory.config.name
+    }
+
+    /// How many hosts there are.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "there is always one")]
+    pub fn len(&self) -> usize {
+        self.inventory.machines.len()
+    }
+
+    fn resume(&self, verb: &str) -> String {
+        format!("{} {verb}", self.on.options.invocation)
+    }
+}

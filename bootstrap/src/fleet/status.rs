@@ -1,0 +1,234 @@
+//! What runs on which host, and how well.
+
+use std::fmt;
+use std::time::Duration;
+
+use common::config::{Mode, Role};
+use futures_util::future::join_all;
+use hosts::Access as _;
+
+use super::Fleet;
+use super::connection::{connect, failure};
+use super::inventory::Inventory;
+use crate::failure::Failure;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// One unit on one host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitRow {
+    /// The host.
+    pub host: String,
+    /// Name of the program.
+    pub name: String,
+    /// systemd's word for its state.
+    pub state: String,
+    /// Whether it runs and says that it is ready.
+    pub ready: bool,
+    /// Process id.
+    pub pid: u32,
+    /// How often systemd started it again.
+    pub restarts: u32,
+    /// Since when it runs, as systemd writes it.
+    pub since: String,
+    /// Memory in KiB.
+    pub memory_kib: u64,
+}
+
+/// The state of an installation on many hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetStatus {
+    /// Name of the installation.
+    pub name: String,
+    /// Where people open the console.
+    pub address: String,
+    /// Units, by host.
+    pub rows: Vec<UnitRow>,
+    /// Nodes of the swarm, as the Engine lists them.
+    pub nodes: Vec<String>,
+}
+
+impl FleetStatus {
+    /// What does not run or is not ready.
+    #[must_use]
+    pub fn unready(&self) -> Vec<String> {
+        let rows = self.rows.iter().filter(|row| !row.ready);
+        rows.map(|row| format!("{} on {}", row.name, row.host)).collect()
+    }
+}
+
+/// Programs of a host with the admin port of those that have one.
+fn programs(inventory: &Inventory, index: usize) -> Vec<(String, Option<u16>)> {
+    let (config, Some(machine)) = (&inventory.config, inventory.machines.get(index)) else {
+        return Vec::new();
+    };
+    let ports = config.admin_ports();
+    let mut all = vec![("agent".to_owned(), ports.get("agent").copied())];
+    for role in &machine.roles {
+        match role {
+            Role::Kafka if config.kafka.mode == Mode::External => {}
+            Role::Mongodb if config.mongodb.mode == Mode::External => {}
+            Role::Mongodb => all.extend([("postgresql".to_owned(), None), ("ferretdb".to_owned(), None)]),
+            role => all.push((role.name().to_owned(), ports.get(role.name()).copied())),
+        }
+    }
+    all
+}
+
+const READY: &str = r#"
+ready() { # admin port
+  exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
+  printf 'GET /health/ready HTTP/1.0\r\nHost: localhost\r\n\r\n' >&3
+  head -1 <&3 | grep -q ' 200'
+}
+"#;
+
+/// Waits until everything on a host is ready; says what is not, with its last words.
+pub(super) fn ready_script(inventory: &Inventory, index: usize) -> String {
+    let mut script = format!("{READY}\nend=$(( $(date +%s) + 120 ))\n");
+    for (name, port) in programs(inventory, index) {
+        let Some(port) = port else { continue };
+        let unit = format!("{}-{name}", inventory.config.name);
+        script.push_str(&format!(
+            "until ( ready {port} ) 2>/dev/null; do [ \"$(date +%s)\" -lt $end ] || {{ echo '{name} is not ready within 120 s; its last lines:' >&2; journalctl -u {unit} -n 15 --no-pager -o cat >&2; exit 1; }}; sleep 0.2; done\n"
+        ));
+    }
+    script
+}
+
+fn look_script(inventory: &Inventory, index: usize) -> String {
+    let mut script = READY.to_owned();
+    for (name, port) in programs(inventory, index) {
+        let unit = format!("{}-{name}", inventory.config.name);
+        let ready = port.map_or_else(
+            || format!("systemctl is-active -q {unit}"),
+            |port| format!("( ready {port} ) 2>/dev/null"),
+        );
+        script.push_str(&format!(
+            "pid=$(systemctl show -p MainPID --value {unit}); {ready} && ok=yes || ok=no\n\
+             echo \"unit {name} $(systemctl show -p ActiveState --value {unit}) $ok $pid $(systemctl show -p NRestarts --value {unit}) $(sed -n 's/^VmRSS: *\\([0-9]*\\).*/\\1/p' /proc/$pid/status 2>/dev/null || true) . $(systemctl show -p ActiveEnterTimestamp --value {unit})\"\n"
+        ));
+    }
+    script.push_str("[ \"$(docker info --format '{{.Swarm.ControlAvailable}}' 2>/dev/null)\" = true ] && docker node ls --format 'node {{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}'\nexit 0\n");
+    script
+}
+
+fn read(host: &str, said: &str) -> (Vec<UnitRow>, Vec<String>) {
+    let (mut rows, mut nodes) = (Vec::new(), Vec::new());
+    for line in said.lines() {
+        if let Some(node) = line.strip_prefix("node ") {
+            nodes.push(node.trim().to_owned());
+        }
+        let Some((facts, since)) = line.strip_prefix("unit ").and_then(|line| line.split_once(" .")) else {
+            continue;
+        };
+        let words: Vec<&str> = facts.split_whitespace().collect();
+        let [name, state, ready, pid, restarts, memory @ ..] = words.as_slice() else {
+            continue;
+        };
+        rows.push(UnitRow {
+            host: host.to_owned(),
+            name: (*name).to_owned(),
+            state: (*state).to_owned(),
+            ready: *ready == "yes",
+            pid: pid.parse().unwrap_or_default(),
+            restarts: restarts.parse().unwrap_or_default(),
+            since: since.trim().to_owned(),
+            memory_kib: memory
+                .first()
+                .and_then(|memory| memory.parse().ok())
+                .unwrap_or_default(),
+        });
+    }
+    (rows, nodes)
+}
+
+impl Fleet {
+    /// Looks at everything. The hosts that could not be asked come with the failure.
+    ///
+    /// # Errors
+    /// When no host answers; the part that is known is in the first value otherwise.
+    pub async fn status(&self) -> Result<(FleetStatus, Option<Failure>), Failure> {
+        let mut status = FleetStatus {
+            name: self.inventory.config.name.clone(),
+            address: self.inventory.console(),
+            rows: Vec::new(),
+            nodes: Vec::new(),
+        };
+        let connected = connect(&self.inventory).await;
+        let looked = join_all(connected.into_iter().enumerate().map(async |(index, connected)| {
+            let access = connected?;
+            let answer = access.root(&look_script(&self.inventory, index), LIMIT).await?;
+            Ok(read(access.host(), &answer.stdout))
+        }))
+        .await;
+        let mut problems = Vec::new();
+        for outcome in looked {
+            match outcome {
+                Ok((rows, nodes)) => {
+                    status.rows.extend(rows);
+                    if status.nodes.is_empty() {
+                        status.nodes = nodes;
+                    }
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let away = (!problems.is_empty()).then(|| failure(problems, &self.resume("status")));
+        match away {
+            Some(away) if status.rows.is_empty() => Err(away),
+            away => Ok((status, away)),
+        }
+    }
+}
+
+impl fmt::Display for FleetStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} at {}", self.name, self.address)?;
+        writeln!(
+            f,
+            "{:<16} {:<20} {:<10} {:<6} {:>7} {:>8} {:>12}  since",
+            "host", "program", "state", "ready", "pid", "restarts", "memory"
+        )?;
+        for row in &self.rows {
+            writeln!(
+                f,
+                "{:<16} {:<20} {:<10} {:<6} {:>7} {:>8} {:>8} MiB  {}",
+                row.host,
+                row.name,
+                row.state,
+                if row.ready { "yes" } else { "NO" },
+                row.pid,
+                row.restarts,
+                row.memory_kib / 1024,
+                row.since
+            )?;
+        }
+        for node in &self.nodes {
+            writeln!(f, "node {node}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_host_says_is_read() {
+        let said = "unit agent active yes 71 0 20480 . Wed 2026-01-07 10:00:00 UTC\nunit kafka failed no 0 5  . \nnode one Ready Active Leader\n";
+        let (rows, nodes) = read("one", said);
+        assert_eq!((rows[0].ready, rows[0].memory_kib, rows[0].restarts), (true, 20480, 0));
+        assert_eq!((rows[1].ready, rows[1].memory_kib, rows[1].restarts), (false, 0, 5));
+        assert_eq!(nodes, ["one Ready Active Leader"]);
+        let status = FleetStatus {
+            name: "iot".to_owned(),
+            address: "http://192.0.2.1/".to_owned(),
+            rows,
+            nodes,
+        };
+        assert_eq!(status.unready(), ["kafka on one"]);
+        insta::assert_snapshot!(status);
+    }
+}
