@@ -7,9 +7,11 @@
 pub mod admin;
 pub mod campaigns;
 pub mod client;
+pub mod distribution;
 pub mod faults;
 pub mod ledger;
 pub mod receivers;
+pub mod rig;
 pub mod scenarios;
 pub mod site;
 pub mod stack;

@@ -86,7 +86,19 @@ impl Site {
     /// # Errors
     /// When the platform refuses.
     pub async fn register(stack: &Stack, plan: &Plan, folder: &Path) -> Result<Self> {
-        let admin = stack.admin();
+        let ports = &stack.settings().ports;
+        let servers = Servers {
+            mqtt: Some(format!("127.0.0.1:{}", ports.mqtt)),
+            http: Some(format!("http://127.0.0.1:{}", ports.ingestion)),
+        };
+        Self::register_at(stack.admin(), servers, plan, folder).await
+    }
+
+    /// The same on any installation.
+    ///
+    /// # Errors
+    /// When the platform refuses.
+    pub async fn register_at(admin: &Client, servers: Servers, plan: &Plan, folder: &Path) -> Result<Self> {
         let plan = &Plan {
             name: format!("{} {}", plan.name, crate::client::mark()),
             ..plan.clone()
@@ -123,7 +135,7 @@ impl Site {
                 .post("/api/v1/devices", &thing(format!("{} fan {number}", plan.name), "fan"))
                 .await?)?);
         }
-        let config = simulation(stack, plan, &connector, &sensors, &fans)?;
+        let config = simulation(servers, plan, &connector, &sensors, &fans)?;
         let journal = folder.join(format!("{}.journal", plan.name.replace(' ', "-")));
         Ok(Self {
             location,
@@ -202,13 +214,12 @@ pub fn id(entity: &Value) -> Result<String> {
 }
 
 fn simulation(
-    stack: &Stack,
+    servers: Servers,
     plan: &Plan,
     connector: &(String, String),
     sensors: &[String],
     fans: &[String],
 ) -> Result<Config> {
-    let ports = &stack.settings().ports;
     let walk = GeneratorConfig::RandomWalk {
         start: 22.0,
         step: 0.4,
@@ -238,10 +249,7 @@ fn simulation(
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Config {
-        servers: Servers {
-            mqtt: Some(format!("127.0.0.1:{}", ports.mqtt)),
-            http: Some(format!("http://127.0.0.1:{}", ports.ingestion)),
-        },
+        servers,
         seed: 7,
         count: plan.count,
         in_flight: 64,

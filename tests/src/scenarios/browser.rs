@@ -1,7 +1,6 @@
 //! A person with a browser: Chromium, driven by the scripts in `tests/browser`.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -83,16 +82,6 @@ fn chromium() -> Result<PathBuf> {
     if let Some(found) = known() {
         return Ok(found);
     }
-    for arguments in [
-        &["-q", "update"][..],
-        &["-q", "install", "-y", "--no-install-recommends", "chromium"],
-    ] {
-        let status = Command::new("apt-get")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .status()
-            .context("no Chromium, and no apt-get to install it; install it for the browser tests")?;
-        ensure!(status.success(), "apt-get {} ended with {status}", arguments.join(" "));
-    }
+    crate::distribution::install("chromium")?;
     known().context("the package chromium brought no /usr/bin/chromium")
 }

@@ -5,6 +5,7 @@ mod browser;
 mod exactness;
 mod failing;
 mod hostile;
+mod hosts;
 mod lifecycle;
 mod measured;
 mod messages;
@@ -65,6 +66,8 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "the_demo_switches_its_fan" => lifecycle::demo,
     "a_person_walks_the_whole_path_in_a_browser" => browser::path,
     "every_page_in_every_state" => browser::pages,
+    "three_hosts_from_nothing_over_ssh" => hosts::three,
+    "hosts_that_refuse_are_away_or_full" => hosts::adverse,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
 ];

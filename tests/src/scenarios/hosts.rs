@@ -1,0 +1,328 @@
+//! Three hosts from nothing, over SSH.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use bootstrap::fleet::Fleet;
+use bootstrap::progress::reporter;
+use bootstrap::{Options, Profile};
+use common::config::Config;
+use serde_json::{Value, json};
+use simulator::config::Servers;
+
+use super::path::instance_is;
+use crate::client::Client;
+use crate::rig::Rig;
+use crate::say;
+use crate::site::{Plan, Site, bundle, id, types};
+use crate::stack::{ADMIN_PASSWORD, Stack};
+use crate::wait::until;
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// `config.json` as an admin would write it for the hosts of a rig.
+fn config(rig: &Rig) -> Result<Config> {
+    let hosts: Vec<Value> = rig
+        .hosts()
+        .iter()
+        .map(|host| json!({ "name": host.name, "connection": "ssh", "address": host.address }))
+        .collect();
+    let config = json!({
+        "ssh": { "user": "ec2-user", "key": rig.key(), "known_hosts": rig.known_hosts() },
+        "hosts": hosts,
+    });
+    Ok(Config::parse(&config.to_string())?)
+}
+
+fn fleet(rig: &Rig) -> Result<Fleet> {
+    let options = Options {
+        profile: Profile::Debug,
+        invocation: "cargo test --workspace".to_owned(),
+        ..Options::default()
+    };
+    Fleet::new(config(rig)?, options).map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// A file for the command, and the command: `bootstrap --config FILE …`.
+struct Command {
+    config: std::path::PathBuf,
+}
+
+impl Command {
+    fn new(folder: &std::path::Path, rig: &Rig, change: impl FnOnce(&mut Config)) -> Result<Self> {
+        let mut wanted = config(rig)?;
+        change(&mut wanted);
+        let config = folder.join("config.json");
+        std::fs::write(&config, serde_json::to_string_pretty(&wanted)?)?;
+        Ok(Self { config })
+    }
+
+    /// Runs it; it must end with a code and say certain words.
+    fn ends(&self, arguments: &[&str], code: i32, words: &[&str]) -> Result<String> {
+        let (found, said) = crate::admin::run(&self.config, arguments)?;
+        ensure!(
+            found == Some(code),
+            "{arguments:?} ended with {found:?} instead of {code}:\n{said}"
+        );
+        for word in words {
+            ensure!(said.contains(word), "{arguments:?} does not say {word:?}:\n{said}");
+        }
+        Ok(said)
+    }
+}
+
+const UP: [&str; 2] = ["up", "--debug"];
+
+/// What can be wrong with hosts: each has its own words and exit code, and does the others no harm. Then `up` is ended with
+/// SIGKILL at several moments, and goes on where it was.
+pub(super) async fn adverse(_: &Stack) -> Result<()> {
+    let rig = Rig::start("iot-rig-adverse", 3).await?;
+    let outcome = async {
+        strangers(&rig).await?;
+        faults(&rig).await?;
+        interruptions(&rig, 3).await.map(drop)
+    }
+    .await;
+    rig.remove().await?;
+    outcome
+}
+
+/// Keys: wrong ones, unknown ones, changed ones. Nobody gets further than that.
+async fn strangers(rig: &Rig) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [first, second, _] = rig.hosts() else {
+        anyhow::bail!("three hosts")
+    };
+    let other = folder.path().join("other.pem");
+    let path = other.to_string_lossy();
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f", &path])
+        .status()?;
+    ensure!(made.success(), "no key");
+    let wrong = Command::new(folder.path(), rig, |config| config.ssh.key = Some(other.clone()))?;
+    wrong.ends(&UP, 4, &[&first.name, "`ec2-user` was refused", "resume with:"])?;
+
+    let unknown = folder.path().join("known_hosts");
+    std::fs::write(&unknown, "")?;
+    let command = Command::new(folder.path(), rig, |config| {
+        config.ssh.known_hosts = Some(unknown.clone())
+    })?;
+    command.ends(&UP, 5, &["host key is not known", "SHA256:"])?;
+
+    let known = std::fs::read_to_string(rig.known_hosts())?;
+    let keys: Vec<&str> = known.lines().collect();
+    let key = |host: std::net::Ipv4Addr| {
+        keys.iter()
+            .find_map(|line| line.strip_prefix(&format!("{host} ")))
+            .context("a known key")
+    };
+    let swapped = format!(
+        "{} {}\n{} {}\n",
+        first.address,
+        key(second.address)?,
+        second.address,
+        key(first.address)?
+    );
+    std::fs::write(&unknown, swapped)?;
+    let said = command.ends(&UP, 5, &["host key CHANGED", "nothing was sent"])?;
+    ensure!(
+        said.matches("SHA256:").count() >= 4,
+        "both fingerprints of both hosts: {said}"
+    );
+    for host in rig.hosts().iter().take(2) {
+        let left = rig.run(host, "ls -d /var/lib/iot 2>/dev/null || true").await?;
+        ensure!(left.trim().is_empty(), "{} was changed", host.name);
+    }
+    Ok(())
+}
+
+/// One host is away, or full, or lets nobody become root: the two others come as far as they can.
+async fn faults(rig: &Rig) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let command = Command::new(folder.path(), rig, |_| {})?;
+    let [first, second, third] = rig.hosts() else {
+        anyhow::bail!("three hosts")
+    };
+
+    rig.run(third, "mv /etc/sudoers.d /etc/sudoers.away").await?;
+    command.ends(&UP, 4, &[&third.name, "may not use sudo without a password"])?;
+    rig.run(third, "mv /etc/sudoers.away /etc/sudoers.d").await?;
+    unharmed(rig, &[first, second]).await?;
+
+    let cache = "/home/ec2-user/.cache";
+    rig.run(
+        third,
+        &format!("install -d -o ec2-user -g ec2-user {cache} && mount -t tmpfs -o size=1m,uid=$(id -u ec2-user) tmpfs {cache}"),
+    )
+    .await?;
+    command.ends(&UP, 1, &[&third.name, "the disk is full"])?;
+    rig.run(third, &format!("umount {cache}")).await?;
+    unharmed(rig, &[first, second]).await?;
+
+    rig.kill(third).await?;
+    command.ends(&UP, 4, &[&third.name, "no answer within"])?;
+    unharmed(rig, &[first, second]).await?;
+    command.ends(&["status"], 4, &[&third.name, "application-manager"])?;
+    rig.start_again(third).await?;
+
+    rig.run(third, "kill -STOP $(systemctl show -p MainPID --value ssh)")
+        .await?;
+    command.ends(&UP, 4, &[&third.name, "no answer within"])?;
+    rig.run(third, "kill -CONT $(systemctl show -p MainPID --value ssh)")
+        .await?;
+    Ok(())
+}
+
+/// Their agents are ready.
+async fn unharmed(rig: &Rig, hosts: &[&crate::rig::RigHost]) -> Result<()> {
+    for host in hosts {
+        let state = rig.run(host, "systemctl is-active iot-agent").await?;
+        ensure!(state.trim() == "active", "the agent of {} is {state}", host.name);
+    }
+    Ok(())
+}
+
+/// Kills `up` at moments spread over its run, on hosts that are emptied before; then it must finish and leave nothing to do.
+/// Returns how long each whole `up` took.
+pub(crate) async fn interruptions(rig: &Rig, count: u32) -> Result<Duration> {
+    let folder = tempfile::tempdir()?;
+    let command = Command::new(folder.path(), rig, |_| {})?;
+    command.ends(&["down", "--delete-data", "--yes"], 0, &[])?;
+    let whole = Instant::now();
+    for number in 1..=count {
+        let mut up = tokio::process::Command::new(crate::admin::program()?)
+            .arg("--config")
+            .arg(&command.config)
+            .args(UP)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        // After so many lines of progress, wherever that is.
+        let lines = 8 * number;
+        let said = up.stdout.take().context("its output")?;
+        let mut said = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(said));
+        for _ in 0..lines {
+            if said.next_line().await?.is_none() {
+                break;
+            }
+        }
+        up.kill().await?;
+    }
+    command.ends(&UP, 0, &["is up on 3 hosts"])?;
+    command.ends(&["plan", "--debug", "--detailed-exitcode"], 0, &["nothing to do"])?;
+    Ok(whole.elapsed())
+}
+
+/// `plan`, `up`, `plan`, `status`, applications on several nodes, `down`.
+pub(super) async fn three(_: &Stack) -> Result<()> {
+    let rig = Rig::start("iot-rig-live", 3).await?;
+    let outcome = play(&rig).await;
+    rig.remove().await?;
+    outcome
+}
+
+async fn play(rig: &Rig) -> Result<()> {
+    let (fleet, reporter) = (fleet(rig)?, reporter());
+    let failed = |failure: bootstrap::failure::Failure| anyhow::anyhow!("{failure}");
+    let plans = fleet.plan(reporter.as_ref()).await.map_err(failed)?;
+    ensure!(
+        plans.len() == 3 && plans.iter().all(|plan| !plan.is_empty()),
+        "{plans:?}"
+    );
+
+    let summary = fleet.up(reporter.as_ref()).await.map_err(failed)?;
+    say(&format!(
+        "    three hosts from nothing: {:.1} s",
+        summary.took.as_secs_f64()
+    ));
+    let began = Instant::now();
+    let plans = fleet.plan(reporter.as_ref()).await.map_err(failed)?;
+    for plan in &plans {
+        ensure!(plan.is_empty(), "nothing is left to do: {plan}");
+    }
+    say(&format!(
+        "    a plan with nothing to do: {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    let (status, away) = fleet.status().await.map_err(failed)?;
+    ensure!(away.is_none() && status.unready().is_empty(), "{status}");
+    ensure!(
+        status.nodes.iter().filter(|node| node.contains("Ready")).count() == 3,
+        "{status}"
+    );
+
+    let password = summary.first_password.context("a one-time password")?;
+    let base = summary.address.trim_end_matches('/').to_owned();
+    let admin = Client::sign_in_first(&base, "admin", &password, ADMIN_PASSWORD).await?;
+    main_job(&admin, rig).await?;
+    fleet.down(true, reporter.as_ref()).await.map_err(failed)?;
+    for host in rig.hosts() {
+        let left = rig
+            .run(host, "ls -d /var/lib/iot /etc/systemd/system/iot-* 2>/dev/null || true")
+            .await?;
+        ensure!(left.trim().is_empty(), "{} keeps {left}", host.name);
+    }
+    Ok(())
+}
+
+/// Both sample applications, spread over the nodes, with readings, a command and a page through the console's host.
+async fn main_job(admin: &Client, rig: &Rig) -> Result<()> {
+    types(admin).await?;
+    for example in ["room-comfort", "daily-report"] {
+        admin.upload(bundle(example, example)?).await?;
+    }
+    let folder = tempfile::tempdir()?;
+    let first = rig.hosts().first().context("a host")?.address;
+    let plan = Plan {
+        sensors: 2,
+        every_ms: 100,
+        fans: 1,
+        ..Plan::room("Rig room")
+    };
+    let servers = Servers {
+        mqtt: Some(format!("{first}:1883")),
+        http: Some(format!("http://{first}:8082")),
+    };
+    let site = Site::register_at(admin, servers, &plan, folder.path()).await?;
+    let simulation = site.play().await?;
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        let parameters = json!({ "target": 21, "threshold": 18 });
+        instances.push(id(&site.run_now(admin, "room-comfort", parameters).await?)?);
+    }
+    let report = id(&site.run_now(admin, "daily-report", json!({})).await?)?;
+    for instance in &instances {
+        instance_is(admin, instance, "running").await?;
+        acknowledged(admin, instance).await?;
+        has_page(admin, instance).await?;
+    }
+    instance_is(admin, &report, "succeeded").await?;
+    let host = rig.hosts().first().context("a host")?;
+    let list = "docker service ps -f desired-state=running --format '{{.Node}}' $(docker service ls -q)";
+    let nodes: BTreeSet<String> = rig.run(host, list).await?.lines().map(str::to_owned).collect();
+    ensure!(nodes.len() >= 2, "applications run on {nodes:?}");
+    simulation.stop(SOON).await?;
+    Ok(())
+}
+
+async fn acknowledged(admin: &Client, instance: &str) -> Result<()> {
+    until("a command that the fan acknowledged", SOON, || async {
+        let commands = admin.list(&format!("/api/v1/instances/{instance}/commands")).await?;
+        let done = commands.iter().any(|command| command["state"] == "acknowledged");
+        Ok(done.then_some(()))
+    })
+    .await
+}
+
+async fn has_page(admin: &Client, instance: &str) -> Result<()> {
+    let page = admin.get(&format!("/api/v1/instances/{instance}/page")).await?;
+    let address = page["url"].as_str().context("an address")?.to_owned();
+    until("the page", SOON, || async {
+        let (status, body) = admin.fetch(&address).await?;
+        ensure!(status.is_success(), "{status} {body}");
+        Ok(body.contains("<html").then_some(()))
+    })
+    .await
+}
