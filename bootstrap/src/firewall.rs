@@ -30,6 +30,13 @@ chain() {
 rule() {
   if [ "$verb" = apply ]; then iptables -w -A "$@" || fail "rule $*"; else iptables -w -C "$@" || fail "rule $*"; fi
 }
+only() { # no jumps to a chain but those that follow
+  if [ "$verb" = apply ]; then
+    iptables -w -S INPUT | grep -- "-j $1\$" | sed 's/^-A/-D/' | while read -r old; do iptables -w $old; done
+  else
+    [ "$(iptables -w -S INPUT | grep -c -- "-j $1\$")" = "$2" ] || fail "other jumps to $1"
+  fi
+}
 jump() {
   iptables -w -C "$@" 2>/dev/null && return
   [ "$verb" = apply ] && iptables -w -I "$@" || fail "rule $*"
@@ -43,6 +50,8 @@ type Rule = (String, Vec<String>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Firewall {
     bridge: String,
+    gateway: Ipv4Addr,
+    installation: String,
     input: String,
     forward: String,
     /// Chain of what is for the platform's hosts only, where there are several.
@@ -74,6 +83,8 @@ impl Firewall {
         ];
         Self {
             bridge: bridge.to_owned(),
+            gateway,
+            installation: installation.to_owned(),
             input,
             forward,
             hosts: None,
@@ -96,6 +107,14 @@ impl Firewall {
             let jump = format!("-p tcp -m tcp --dport {port} -j {chain}");
             self.jumps.push(("INPUT".to_owned(), words(jump)));
         }
+        // What the swarm's hosts say to each other, and the way into its overlay networks.
+        for port in [7946, 4789] {
+            let jump = format!("-p udp -m udp --dport {port} -j {chain}");
+            self.jumps.push(("INPUT".to_owned(), words(jump)));
+        }
+        // The agents' ports are for applications, not for neighbours that know a way to the bridge.
+        let jump = format!("-d {}/32 ! -i {} -j {chain}", self.gateway, self.bridge);
+        self.jumps.push(("INPUT".to_owned(), words(jump)));
         let reject = self.rules.iter().rposition(|(chain, _)| *chain == self.forward);
         let accepts = hosts.iter().map(|host| {
             (
@@ -124,11 +143,19 @@ impl Firewall {
             lines.push(format!("chain {chain} {}", rules.clone().count()));
             lines.extend(rules.map(|(chain, rest)| format!("rule {chain} {}", rest.join(" "))));
         }
+        if let Some(chain) = &self.hosts {
+            let jumps = self.jumps.iter().filter(|(_, rest)| rest.last() == Some(chain));
+            lines.push(format!("only {chain} {}", jumps.count()));
+        }
         lines.extend(
             self.jumps
                 .iter()
                 .map(|(chain, rest)| format!("jump {chain} {}", rest.join(" "))),
         );
+        lines.push(format!(
+            "[ \"$verb\" != apply ] || sha256sum < \"$0\" > /run/{}-network",
+            self.installation
+        ));
         lines.push("exit 0\n".to_owned());
         lines.join("\n")
     }

@@ -29,17 +29,17 @@ fn judge(status: StatusCode, body: &Value) -> OneTime {
 }
 
 /// Signs in with it and out again.
-pub(crate) async fn ask(port: u16, password: &str) -> OneTime {
-    sign_in(port, password).await.unwrap_or(OneTime::Unknown)
+pub(crate) async fn ask(address: &str, password: &str) -> OneTime {
+    sign_in(address, password).await.unwrap_or(OneTime::Unknown)
 }
 
-async fn sign_in(port: u16, password: &str) -> Result<OneTime, reqwest::Error> {
+async fn sign_in(address: &str, password: &str) -> Result<OneTime, reqwest::Error> {
     let client = Client::builder()
         .no_proxy()
         .cookie_store(true)
         .timeout(Duration::from_secs(5))
         .build()?;
-    let session = format!("http://127.0.0.1:{port}/api/v1/session");
+    let session = format!("{}/api/v1/session", address.trim_end_matches('/'));
     let answer = client
         .post(&session)
         .json(&json!({"name": "admin", "password": password}))

@@ -172,7 +172,8 @@ impl Installation {
             return Ok(None);
         };
         if self.options.scope == Scope::All
-            && first_admin::ask(self.config.console.port, &password).await == OneTime::Used
+            && first_admin::ask(&format!("http://127.0.0.1:{}", self.config.console.port), &password).await
+                == OneTime::Used
         {
             secrets::forget_first_password(&self.layout)?;
             return Ok(None);

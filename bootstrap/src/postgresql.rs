@@ -170,13 +170,17 @@ version="$(cat "$cluster/PG_VERSION" 2>/dev/null)"
 bin="$(ls -d /usr/lib/postgresql/${{version:-*}}/bin 2>/dev/null | sort -V | tail -1)"
 [ -n "$bin" ] || bin=/usr/bin
 case "$1" in
-  init) exec "$bin/initdb" -D "$cluster" -E UTF8 --locale=C --auth=peer --no-instructions ;;
+  init)
+    # What has run once is never emptied; what was interrupted before is begun anew.
+    [ ! -e "$cluster/postmaster.opts" ] || exit 1
+    find "$cluster" -mindepth 1 -delete
+    "$bin/initdb" -D "$cluster" -E UTF8 --locale=C --auth=peer --no-instructions && touch "$cluster/complete" ;;
   run) exec "$bin/postgres" -D "$cluster" -c config_file={etc}/postgresql.conf ;;
   has-database) [ "$(sql "select 1 from pg_database where datname = '{DATABASE}'")" = 1 ] ;;
   make-database)
     export -f sql; export bin
     timeout 60 bash -c 'until sql "select 1" >/dev/null 2>&1; do sleep 0.2; done' || exit 1
-    sql "create database {DATABASE}" ;;
+    [ "$(sql "select 1 from pg_database where datname = '{DATABASE}'")" = 1 ] || sql "create database {DATABASE}" ;;
 esac
 "#,
         cluster = cluster.display(),

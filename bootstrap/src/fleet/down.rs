@@ -7,6 +7,7 @@ use hosts::Access as _;
 
 use super::Fleet;
 use super::connection::{Problem, connect, failure};
+use super::locking::Locks;
 use crate::failure::{Exit, Failure};
 use crate::layout::account;
 use crate::network::LABEL;
@@ -28,6 +29,9 @@ impl Fleet {
                 Err(problem) => problems.push(problem),
             }
         }
+        let locks = Locks::take(&self.inventory.config.name, members.clone()).await;
+        let (locks, taken) = locks.map_err(|held| failure(held, &self.resume("down")))?;
+        problems.extend(taken.into_iter().filter_map(Result::err));
         let mut steps = vec![
             ("services", self.stop_services()),
             ("applications", self.stop_applications()),
@@ -55,6 +59,7 @@ impl Fleet {
                 reporter.says(&format!("{what}: {word}"));
             }
         }
+        locks.release().await;
         if problems.is_empty() {
             return Ok(());
         }
@@ -65,10 +70,19 @@ impl Fleet {
     fn stop_services(&self) -> String {
         let name = &self.inventory.config.name;
         format!(
-            "for unit in $(systemctl list-units --all --plain --no-legend '{name}-*.service' | cut -d' ' -f1); do
-  case \"$unit\" in *-kafka.service|*-postgresql.service|*-ferretdb.service|*-mongodb.service|*-registry.service|*-network.service) ;; *) units=\"$units $unit\" ;; esac
+            "for unit in $({}); do
+  case $unit in {name}-kafka|{name}-postgresql|{name}-ferretdb|{name}-registry|{name}-network) ;; *) units=\"$units $unit\" ;; esac
 done
-[ -z \"$units\" ] || systemctl disable -q --now $units"
+[ -z \"$units\" ] || systemctl disable -q --now $units",
+            self.units()
+        )
+    }
+
+    /// A command that lists this installation's units, and nobody else's whose name begins alike.
+    fn units(&self) -> String {
+        let name = &self.inventory.config.name;
+        format!(
+            "grep -ls '^Description=.* of the platform `{name}`$' /etc/systemd/system/{name}-*.service | xargs -r -n1 basename -s .service"
         )
     }
 
@@ -84,8 +98,9 @@ exit 0"
     fn stop_rest(&self) -> String {
         let name = &self.inventory.config.name;
         format!(
-            "units=$(systemctl list-units --all --plain --no-legend '{name}-kafka.service' '{name}-ferretdb.service' '{name}-postgresql.service' '{name}-registry.service' | cut -d' ' -f1)
-[ -z \"$units\" ] || systemctl disable -q --now $units"
+            "units=$({} | grep -vx {name}-network)
+[ -z \"$units\" ] || systemctl disable -q --now $units",
+            self.units()
         )
     }
 
@@ -94,6 +109,7 @@ exit 0"
         let (name, data) = (&config.name, config.data_dir.display());
         format!(
             "systemctl disable -q --now {name}-network 2>/dev/null
+systemctl is-enabled -q docker 2>/dev/null && systemctl start docker
 if docker info >/dev/null 2>&1; then
   containers=$(docker ps -aq --filter label={LABEL}={name}); [ -z \"$containers\" ] || docker rm -f $containers >/dev/null
   docker network rm {network} >/dev/null 2>&1; docker swarm leave --force >/dev/null 2>&1; docker network rm {network} {local} >/dev/null 2>&1
@@ -105,10 +121,13 @@ for jump in 'INPUT -j {name}-hosts' 'INPUT -j {name}-in' 'DOCKER-USER -j {name}-
   iptables -w -F $goal 2>/dev/null; iptables -w -X $goal 2>/dev/null
 done
 ip link delete {bridge} 2>/dev/null
-rm -f /etc/systemd/system/{name}-*.service; systemctl daemon-reload
+for unit in $({units}); do rm -f /etc/systemd/system/$unit.service; done; systemctl daemon-reload
+if grep -qs 'platform.settings=' /etc/docker/daemon.json; then rm -f /etc/docker/daemon.json; systemctl try-restart docker; fi
+rm -f /run/{name}-network
 if [ -e {data}/installation ]; then rm -rf {data}; fi
 userdel {account} 2>/dev/null
-exit 0",
+[ ! -e {data}/installation ]",
+            units = self.units(),
             network = names.network,
             local = names.local,
             bridge = names.bridge,

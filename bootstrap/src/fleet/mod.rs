@@ -12,6 +12,7 @@ mod payload;
 mod placement;
 mod secrets;
 mod status;
+mod survey;
 mod up;
 
 use common::config::Config;

@@ -26,11 +26,19 @@ pub(super) fn script(data_dir: &str) -> String {
 }
 
 impl Secrets {
-    /// Takes over what a host said, unless another host has said so before.
-    pub(super) fn learn(&mut self, said: &str) {
+    /// Takes over what a host said. Tells whether it agrees with what other hosts said before.
+    pub(super) fn learn(&mut self, said: &str) -> bool {
+        let mut agrees = true;
         for (name, value) in said.lines().filter_map(|line| line.split_once(' ')) {
-            self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            let known = self.0.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            agrees &= name != TOKEN_KEY || known == value;
         }
+        agrees
+    }
+
+    /// Whether the installation has its key: then nothing may be made up any more.
+    pub(super) fn known(&self) -> bool {
+        self.0.contains_key(TOKEN_KEY)
     }
 
     /// Makes what is missing. The first admin's password is made with the key only: once used it is gone for good.
@@ -77,8 +85,8 @@ mod tests {
     #[test]
     fn what_hosts_have_is_kept() {
         let mut secrets = Secrets::default();
-        secrets.learn("token.key aa\nhost.token bb\n");
-        secrets.learn("token.key other\n");
+        assert!(secrets.learn("token.key aa\nhost.token bb\n"));
+        assert!(!secrets.learn("token.key other\n"), "two installations in one");
         let before = secrets.fingerprint();
         secrets.complete(&Config::default()).unwrap();
         assert_eq!(secrets.files(true)["token.key"], "aa");

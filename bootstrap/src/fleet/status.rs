@@ -53,23 +53,61 @@ impl FleetStatus {
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
         let rows = self.rows.iter().filter(|row| !row.ready);
-        rows.map(|row| format!("{} on {}", row.name, row.host)).collect()
+        let nodes = self
+            .nodes
+            .iter()
+            .filter(|node| node.split_whitespace().nth(1) != Some("Ready"));
+        rows.map(|row| format!("{} on {}", row.name, row.host))
+            .chain(nodes.map(|node| format!("node {node}")))
+            .collect()
     }
 }
 
-/// Programs of a host with the admin port of those that have one.
-fn programs(inventory: &Inventory, index: usize) -> Vec<(String, Option<u16>)> {
+/// How a program says that it is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    /// On its admin port.
+    Admin(u16),
+    /// It takes connections on the internal address.
+    Takes(u16),
+    /// It runs.
+    Runs,
+}
+
+impl Sign {
+    /// A shell condition.
+    fn test(self, inventory: &Inventory, index: usize, unit: &str) -> String {
+        let internal = inventory
+            .machines
+            .get(index)
+            .map_or(std::net::Ipv4Addr::LOCALHOST, |machine| machine.internal);
+        match self {
+            Self::Admin(port) => format!("( ready {port} ) 2>/dev/null"),
+            Self::Takes(port) => format!("( exec 3<>/dev/tcp/{internal}/{port} ) 2>/dev/null"),
+            Self::Runs => format!("systemctl is-active -q {unit}"),
+        }
+    }
+}
+
+/// Programs of a host, and how each says that it is ready.
+fn programs(inventory: &Inventory, index: usize) -> Vec<(String, Sign)> {
     let (config, Some(machine)) = (&inventory.config, inventory.machines.get(index)) else {
         return Vec::new();
     };
-    let ports = config.admin_ports();
-    let mut all = vec![("agent".to_owned(), ports.get("agent").copied())];
+    let (admin, ports) = (config.admin_ports(), &config.ports);
+    let sign = |name: &str| admin.get(name).map_or(Sign::Runs, |port| Sign::Admin(*port));
+    let mut all = vec![("agent".to_owned(), sign("agent"))];
     for role in &machine.roles {
         match role {
             Role::Kafka if config.kafka.mode == Mode::External => {}
             Role::Mongodb if config.mongodb.mode == Mode::External => {}
-            Role::Mongodb => all.extend([("postgresql".to_owned(), None), ("ferretdb".to_owned(), None)]),
-            role => all.push((role.name().to_owned(), ports.get(role.name()).copied())),
+            Role::Kafka => all.push(("kafka".to_owned(), Sign::Takes(ports.kafka))),
+            Role::Mongodb => all.extend([
+                ("postgresql".to_owned(), Sign::Runs),
+                ("ferretdb".to_owned(), Sign::Takes(ports.mongodb)),
+            ]),
+            Role::Registry => all.push(("registry".to_owned(), Sign::Takes(ports.registry))),
+            role => all.push((role.name().to_owned(), sign(role.name()))),
         }
     }
     all
@@ -86,11 +124,11 @@ ready() { # admin port
 /// Waits until everything on a host is ready; says what is not, with its last words.
 pub(super) fn ready_script(inventory: &Inventory, index: usize) -> String {
     let mut script = format!("{READY}\nend=$(( $(date +%s) + 120 ))\n");
-    for (name, port) in programs(inventory, index) {
-        let Some(port) = port else { continue };
+    for (name, sign) in programs(inventory, index) {
         let unit = format!("{}-{name}", inventory.config.name);
+        let test = sign.test(inventory, index, &unit);
         script.push_str(&format!(
-            "until ( ready {port} ) 2>/dev/null; do [ \"$(date +%s)\" -lt $end ] || {{ echo '{name} is not ready within 120 s; its last lines:' >&2; journalctl -u {unit} -n 15 --no-pager -o cat >&2; exit 1; }}; sleep 0.2; done\n"
+            "until {test}; do [ \"$(date +%s)\" -lt $end ] || {{ echo '{name} is not ready within 120 s; its last lines:' >&2; journalctl -u {unit} -n 15 --no-pager -o cat >&2; exit 1; }}; sleep 0.2; done\n"
         ));
     }
     script
@@ -98,12 +136,9 @@ pub(super) fn ready_script(inventory: &Inventory, index: usize) -> String {
 
 fn look_script(inventory: &Inventory, index: usize) -> String {
     let mut script = READY.to_owned();
-    for (name, port) in programs(inventory, index) {
+    for (name, sign) in programs(inventory, index) {
         let unit = format!("{}-{name}", inventory.config.name);
-        let ready = port.map_or_else(
-            || format!("systemctl is-active -q {unit}"),
-            |port| format!("( ready {port} ) 2>/dev/null"),
-        );
+        let ready = sign.test(inventory, index, &unit);
         script.push_str(&format!(
             "pid=$(systemctl show -p MainPID --value {unit}); {ready} && ok=yes || ok=no\n\
              echo \"unit {name} $(systemctl show -p ActiveState --value {unit}) $ok $pid $(systemctl show -p NRestarts --value {unit}) $(sed -n 's/^VmRSS: *\\([0-9]*\\).*/\\1/p' /proc/$pid/status 2>/dev/null || true) . $(systemctl show -p ActiveEnterTimestamp --value {unit})\"\n"

@@ -3,22 +3,28 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::config::Role;
 use futures_util::future::join_all;
 use hosts::observe::observe;
-use hosts::{Access as _, AccessError, Action, Item, Kind, Plan, Remote, apply, lock};
+use hosts::{Access as _, AccessError, Action, Input, Item, Kind, Plan, Remote, apply};
 use jiff::Timestamp;
 
 use super::connection::{Problem, connect, failure};
 use super::items::{Stage, items};
+use super::locking::Locks;
 use super::payload::Payload;
-use super::secrets::{self, Secrets};
-use super::{Fleet, locking, status};
+use super::secrets::Secrets;
+use super::survey::{self, Survey};
+use super::{Fleet, status};
 use crate::failure::{Exit, Failure};
+use crate::first_admin::{self, OneTime};
 use crate::installation::Summary;
 use crate::progress::{Reporter, seconds};
 
-/// Room that programs and data need at least, in MiB.
+/// Room that programs and data need at first, in MiB.
 const NEEDED_MIB: u64 = 3000;
+/// Room that a host needs on which everything is there already.
+const KEPT_MIB: u64 = 500;
 
 /// A host that takes part.
 struct Member {
@@ -36,7 +42,8 @@ pub(super) struct Run<'a> {
     secrets: Secrets,
     members: Vec<Member>,
     problems: Vec<Problem>,
-    owner: String,
+    /// Whether the installation's key was made up in this run.
+    invented: bool,
 }
 
 impl<'a> Run<'a> {
@@ -48,7 +55,7 @@ impl<'a> Run<'a> {
             secrets: Secrets::default(),
             members: Vec::new(),
             problems: Vec::new(),
-            owner: locking::owner(),
+            invented: false,
         };
         for (index, connected) in connect(&fleet.inventory).await.into_iter().enumerate() {
             match connected {
@@ -80,51 +87,51 @@ impl<'a> Run<'a> {
         kept
     }
 
-    /// Takes the lock on every host, or says who has it.
-    async fn lock(&mut self) {
-        let (name, owner) = (self.fleet.inventory.config.name.clone(), self.owner.clone());
-        let taken = join_all(
-            self.members
-                .iter()
-                .map(|member| locking::take(&*member.access, &name, &owner)),
-        )
-        .await;
-        self.settle(taken);
-    }
-
-    async fn end(&self) {
-        let name = &self.fleet.inventory.config.name;
-        drop(
-            join_all(
-                self.members
-                    .iter()
-                    .map(|member| lock::release(&*member.access, name, &self.owner)),
-            )
-            .await,
-        );
+    fn accesses(&self) -> Vec<Arc<Remote>> {
+        self.members.iter().map(|member| member.access.clone()).collect()
     }
 
     /// Learns what secrets there are, decides what each host shall have, and looks what it has.
     pub(super) async fn look(&mut self) -> Result<(), Failure> {
         let config = &self.fleet.inventory.config;
         let data_dir = config.data_dir.display().to_string();
-        let script = secrets::script(&data_dir);
+        let script = survey::script(&self.fleet.inventory);
         let told = join_all(self.members.iter().map(async |member| {
             let limit = Duration::from_secs(20);
-            Ok(member.access.root(&script, limit).await?.stdout)
+            let survey = Survey::read(&member.access.root(&script, limit).await?.stdout);
+            let internal = self
+                .fleet
+                .inventory
+                .machines
+                .get(member.index)
+                .map(|machine| machine.internal);
+            let problems = internal.map(|internal| survey::unusable(&self.fleet.inventory, internal, &survey));
+            match problems.unwrap_or_default() {
+                problems if problems.is_empty() => Ok((member.index, survey)),
+                problems => Err(refusal(member, &problems)),
+            }
         }))
         .await;
-        for said in self.settle(told) {
-            self.secrets.learn(&said);
+        let mut surveys: Vec<Option<Survey>> = vec![None; self.fleet.inventory.machines.len()];
+        for (index, survey) in self.settle(told) {
+            if let Some(place) = surveys.get_mut(index) {
+                *place = Some(survey);
+            }
         }
-        self.secrets.complete(config)?;
+        self.understand(&surveys)?;
+        let gate = survey::gate(&surveys);
         let glibc = self.payload.glibc()?;
         let (inventory, payload, secrets) = (&self.fleet.inventory, &self.payload, &self.secrets);
         let looked = join_all(self.members.iter_mut().map(async |member| {
-            member.items = items(inventory, member.index, payload, secrets);
+            member.items = items(inventory, member.index, payload, secrets, gate);
             let plain: Vec<Item> = member.items.iter().map(|(_, item)| item.clone()).collect();
             let observed = observe(&*member.access, &plain, &data_dir).await?;
-            let mut unusable = hosts::unusable(&observed.facts, &plain, NEEDED_MIB, Timestamp::now().as_second());
+            let begun = surveys
+                .get(member.index)
+                .and_then(Option::as_ref)
+                .is_some_and(|survey| survey.marker.is_some());
+            let room = if begun { KEPT_MIB } else { NEEDED_MIB };
+            let mut unusable = hosts::unusable(&observed.facts, &plain, room, Timestamp::now().as_second());
             if observed.facts.glibc < glibc {
                 unusable.push(format!(
                     "its C library is {}.{}, the programs need {}.{}; build them on an older system",
@@ -132,14 +139,7 @@ impl<'a> Run<'a> {
                 ));
             }
             if !unusable.is_empty() {
-                return Err(Problem {
-                    exit: Exit::Preflight,
-                    message: format!(
-                        "{}: nothing was changed, because {}",
-                        member.access.host(),
-                        unusable.join(", and ")
-                    ),
-                });
+                return Err(refusal(member, &unusable));
             }
             member.plan = Some(Plan::decide(member.access.host(), &plain, observed));
             Ok(())
@@ -147,6 +147,43 @@ impl<'a> Run<'a> {
         .await;
         self.settle(looked);
         Ok(())
+    }
+
+    /// Decides whether the hosts belong together, and which secrets hold.
+    fn understand(&mut self, surveys: &[Option<Survey>]) -> Result<(), Failure> {
+        let inventory = &self.fleet.inventory;
+        let mut problems = survey::discord(inventory, surveys);
+        for survey in surveys.iter().flatten() {
+            if !self.secrets.learn(&survey.secrets) {
+                problems.push("two hosts have different keys: they belong to different installations".to_owned());
+            }
+        }
+        let console = inventory
+            .machines
+            .iter()
+            .position(|machine| machine.roles.contains(&Role::ApplicationManager));
+        let answered = console
+            .and_then(|index| surveys.get(index))
+            .is_some_and(Option::is_some);
+        if !self.secrets.known() && !answered {
+            let name = console
+                .and_then(|index| inventory.machines.get(index))
+                .map_or("", |machine| &machine.name);
+            problems.push(format!(
+                "the secrets may lie on {name}, which cannot be asked; nothing is made up without it"
+            ));
+        }
+        if problems.is_empty() {
+            self.invented = !self.secrets.known();
+            self.secrets.complete(&inventory.config)?;
+            return Ok(());
+        }
+        let all = problems.into_iter().map(|message| Problem {
+            exit: Exit::Preflight,
+            message: format!("nothing was changed: {message}"),
+        });
+        self.problems.extend(all);
+        Err(failure(std::mem::take(&mut self.problems), &self.fleet.resume("up")))
     }
 
     /// The plans, and what went wrong.
@@ -157,18 +194,18 @@ impl<'a> Run<'a> {
 
     /// Makes everything of one stage so, on all hosts at once. Tells whether there was anything to do.
     async fn make(&mut self, stage: Stage, reporter: &dyn Reporter) -> bool {
-        let first = self
+        let all: Vec<(usize, Arc<Remote>)> = self
             .members
             .iter()
-            .find(|member| member.index == 0)
-            .map(|member| member.access.clone());
+            .map(|member| (member.index, member.access.clone()))
+            .collect();
         let made = join_all(self.members.iter().map(async |member| {
             let (mut count, plan) = (0, member.plan.as_ref());
             for action in plan.into_iter().flat_map(|plan| &plan.actions) {
                 let Some((_, item)) = member.items.get(action.item).filter(|(when, _)| *when == stage) else {
                     continue;
                 };
-                make_one(member, item, action, first.as_deref(), reporter).await?;
+                make_one(member, item, action, &all, reporter).await?;
                 count += 1;
             }
             Ok(count)
@@ -178,26 +215,50 @@ impl<'a> Run<'a> {
     }
 }
 
+/// What another host must say before something can be made here.
+async fn asked(host: &str, name: &str, input: &Input, all: &[(usize, Arc<Remote>)]) -> Result<String, Problem> {
+    let Some((_, other)) = all.iter().find(|(index, _)| *index == input.host) else {
+        return Err(Problem {
+            exit: Exit::Unreachable,
+            message: format!("{host}: {name} needs another host, which is away"),
+        });
+    };
+    let answer = other.root(&input.script, Duration::from_secs(60)).await?;
+    if answer.succeeded() {
+        return Ok(answer.stdout.trim().to_owned());
+    }
+    Err(Problem {
+        exit: Exit::Failed,
+        message: format!(
+            "{host}: {name} failed on {}: {}",
+            other.host(),
+            answer.last_lines(3).join(" / ")
+        ),
+    })
+}
+
+fn refusal(member: &Member, reasons: &[String]) -> Problem {
+    Problem {
+        exit: Exit::Preflight,
+        message: format!(
+            "{}: nothing was changed, because {}",
+            member.access.host(),
+            reasons.join(", and ")
+        ),
+    }
+}
+
 async fn make_one(
     member: &Member,
     item: &Item,
     action: &Action,
-    first: Option<&Remote>,
+    all: &[(usize, Arc<Remote>)],
     reporter: &dyn Reporter,
 ) -> Result<(), Problem> {
     let began = Instant::now();
     let host = member.access.host();
-    let input = match (&item.kind, first) {
-        (Kind::State { input: Some(input), .. }, Some(first)) => {
-            let answer = first.root(&input.script, Duration::from_secs(30)).await?;
-            Some(answer.stdout.trim().to_owned())
-        }
-        (Kind::State { input: Some(_), .. }, None) => {
-            return Err(Problem {
-                exit: Exit::Unreachable,
-                message: format!("{host}: {} needs the first host, which is away", item.name),
-            });
-        }
+    let input = match &item.kind {
+        Kind::State { input: Some(input), .. } => Some(asked(host, &item.name, input, all).await?),
         _ => None,
     };
     let packages = member.plan.as_ref().and_then(|plan| plan.facts.packages);
@@ -216,16 +277,20 @@ impl Fleet {
         let payload = self.prepare(reporter).await?;
         let compiled = began.elapsed();
         let mut run = Run::begin(self, payload).await?;
-        run.lock().await;
-        let changed = run.guarded(reporter).await?;
-        run.end().await;
+        let locks = Locks::take(&self.inventory.config.name, run.accesses()).await;
+        let (locks, taken) = locks.map_err(|problems| failure(problems, &self.resume("up")))?;
+        run.settle(taken);
+        let changed = run.guarded(reporter).await;
+        locks.release().await;
+        let changed = changed?;
+        let first_password = run.first_password().await;
         if !run.problems.is_empty() {
             return Err(failure(run.problems, &self.resume("up")));
         }
         Ok(Summary {
             changed,
             address: self.inventory.console(),
-            first_password: run.secrets.first_password().map(str::to_owned),
+            first_password,
             took: began.elapsed(),
             compiled,
         })
@@ -239,7 +304,11 @@ impl Run<'_> {
         let mut changed = false;
         for stage in Stage::ALL {
             let began = Instant::now();
-            let made = self.make_kept(stage, reporter).await;
+            if stage == Stage::Services && self.invented && !self.has_console() {
+                // Without it the key would lie on hosts that let nobody in for the first time.
+                break;
+            }
+            let made = self.make(stage, reporter).await;
             changed |= made;
             if made {
                 reporter.says(&format!(
@@ -266,22 +335,32 @@ impl Run<'_> {
         Ok(changed)
     }
 
-    /// Makes a stage while saying now and then that this command is still there.
-    async fn make_kept(&mut self, stage: Stage, reporter: &dyn Reporter) -> bool {
-        let keeper = {
-            let accesses: Vec<Arc<Remote>> = self.members.iter().map(|member| member.access.clone()).collect();
-            let (name, owner) = (self.fleet.inventory.config.name.clone(), self.owner.clone());
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(lock::RENEWAL).await;
-                    // One that fails shows in whatever is being done there.
-                    drop(join_all(accesses.iter().map(|access| lock::take(&**access, &name, &owner, None))).await);
-                }
-            })
+    /// The first admin's one-time password while it opens the door; once it does not, it is forgotten everywhere.
+    async fn first_password(&self) -> Option<String> {
+        let password = self.secrets.first_password()?;
+        if first_admin::ask(&self.fleet.inventory.console(), password).await != OneTime::Used {
+            return Some(password.to_owned());
+        }
+        let data = self.fleet.inventory.config.data_dir.display();
+        let script = format!("rm -f {data}/secrets/{}", crate::secrets::FIRST_PASSWORD);
+        // A host where that fails is asked again by the next `up`.
+        drop(
+            join_all(
+                self.members
+                    .iter()
+                    .map(|member| member.access.root(&script, Duration::from_secs(20))),
+            )
+            .await,
+        );
+        None
+    }
+
+    fn has_console(&self) -> bool {
+        let is = |member: &&Member| {
+            let machine = self.fleet.inventory.machines.get(member.index);
+            machine.is_some_and(|machine| machine.roles.contains(&Role::ApplicationManager))
         };
-        let made = self.make(stage, reporter).await;
-        keeper.abort();
-        made
+        self.members.iter().any(|member| is(&member))
     }
 
     fn state(&self) -> &'static str {

@@ -146,7 +146,15 @@ impl Access for Remote {
         // `root` itself needs no sudo, and a minimal system has none.
         let command = "if [ \"$(id -u)\" = 0 ]; then exec bash -s; else exec sudo -n bash -s; fi";
         let answer = self.answer(command, script.as_bytes(), limit).await?;
-        if !answer.succeeded() && answer.stderr.starts_with("sudo:") {
+        // Only these: in many clouds sudo also complains of the host's name, and goes on.
+        let refusals = [
+            "a password is required",
+            "not in the sudoers",
+            "not allowed to",
+            "no tty present",
+        ];
+        let refused = |line: &str| line.starts_with("sudo:") && refusals.iter().any(|words| line.contains(words));
+        if !answer.succeeded() && answer.stderr.lines().any(refused) {
             return Err(AccessError::Sudo {
                 host: self.name.clone(),
                 user: self.user.clone(),

@@ -82,7 +82,11 @@ fn script(kind: &Kind, packages: Option<PackageManager>, input: Option<&str>) ->
             format!("set -e; ln -sfn {} {new}; mv -T {new} {}", quote(target), quote(path))
         }
         Kind::Unit(unit) => run(unit),
-        Kind::State { make, .. } => format!("INPUT={}\nset -e\n{make}\n", quote(input.unwrap_or_default())),
+        // Much may have happened since the look: a program that was not running then tells now that all is well.
+        Kind::State { check, make, .. } => format!(
+            "INPUT={}\nif ( {check}\n) >/dev/null 2>&1; then :; else\nset -e\n{make}\nfi\n",
+            quote(input.unwrap_or_default())
+        ),
     }
 }
 

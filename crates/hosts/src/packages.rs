@@ -39,10 +39,12 @@ impl PackageManager {
                 "\
 export DEBIAN_FRONTEND=noninteractive
 set -e
-own=; if [ ! -e /usr/sbin/policy-rc.d ]; then own=1; printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; fi
-trap '[ -z \"$own\" ] || rm -f /usr/sbin/policy-rc.d' EXIT
+policy=/usr/sbin/policy-rc.d; mark='# of the installation of a platform'
+if [ ! -e $policy ] || grep -qx \"$mark\" $policy; then printf '#!/bin/sh\\n%s\\nexit 101\\n' \"$mark\" > $policy; chmod 755 $policy; trap \"rm -f $policy\" EXIT; fi
 mkdir -p /etc/postgresql-common
 grep -qs '^create_main_cluster = false' /etc/postgresql-common/createcluster.conf || echo 'create_main_cluster = false' >> /etc/postgresql-common/createcluster.conf
+# An installation that was interrupted is finished first.
+dpkg --configure -a
 apt-get -q -o DPkg::Lock::Timeout=300 update
 apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends {list}
 "

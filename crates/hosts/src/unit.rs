@@ -21,6 +21,10 @@ pub struct Unit {
     pub environment: BTreeMap<String, String>,
     /// Units that start before it, where they are on this host.
     pub after: Vec<String>,
+    /// Unit without which it must not run.
+    pub requires: Option<String>,
+    /// Signal that asks its main process to stop.
+    pub stop_signal: &'static str,
     /// Folders it may write to; everything else is read-only for it.
     pub writes: Vec<String>,
     /// Whether it may open ports below 1024.
@@ -44,7 +48,7 @@ impl Unit {
 Description={}
 After=network-online.target {}
 Wants=network-online.target
-# A unit that fails often is tried again all the same.
+{}# A unit that fails often is tried again all the same.
 StartLimitIntervalSec=0
 
 [Service]
@@ -52,11 +56,18 @@ ExecStart={}
 Restart=always
 RestartSec=1
 TimeoutStopSec={}
+KillMode=mixed
+KillSignal=SIG{}
 ",
             self.description,
             self.after.join(" "),
+            self.requires
+                .as_ref()
+                .map(|unit| format!("Requires={unit}\n"))
+                .unwrap_or_default(),
             self.command.replace('%', "%%"),
-            self.stop_seconds
+            self.stop_seconds,
+            self.stop_signal
         );
         let mut line = |text_line: String| {
             let written = writeln!(text, "{text_line}");
@@ -135,6 +146,8 @@ mod tests {
             account: Some("iot-platform".to_owned()),
             environment: BTreeMap::from([("RATE".to_owned(), "5 %".to_owned())]),
             after: vec!["iot-kafka.service".to_owned()],
+            requires: Some("iot-network.service".to_owned()),
+            stop_signal: "TERM",
             writes: vec!["/var/lib/iot/run".to_owned()],
             low_ports: true,
             notifies: true,

@@ -257,6 +257,7 @@ async fn play(rig: &Rig) -> Result<()> {
     let base = summary.address.trim_end_matches('/').to_owned();
     let admin = Client::sign_in_first(&base, "admin", &password, ADMIN_PASSWORD).await?;
     main_job(&admin, rig).await?;
+    comes_back(&fleet, rig).await?;
     fleet.down(true, reporter.as_ref()).await.map_err(failed)?;
     for host in rig.hosts() {
         let left = rig
@@ -265,6 +266,37 @@ async fn play(rig: &Rig) -> Result<()> {
         ensure!(left.trim().is_empty(), "{} keeps {left}", host.name);
     }
     Ok(())
+}
+
+/// A host that boots again brings its part up by itself, firewall first; `down` and `up` keep what there was.
+async fn comes_back(fleet: &Fleet, rig: &Rig) -> Result<()> {
+    let (failed, reporter) = (
+        |failure: bootstrap::failure::Failure| anyhow::anyhow!("{failure}"),
+        reporter(),
+    );
+    let second = rig.hosts().get(1).context("a second host")?;
+    rig.kill(second).await?;
+    rig.start_again(second).await?;
+    let healthy = async || {
+        until(
+            "every program on every host is ready",
+            Duration::from_secs(90),
+            || async {
+                let (status, away) = fleet.status().await.map_err(failed)?;
+                ensure!(away.is_none() && status.unready().is_empty(), "{status}");
+                Ok(Some(()))
+            },
+        )
+        .await
+    };
+    healthy().await?;
+    for plan in fleet.plan(reporter.as_ref()).await.map_err(failed)? {
+        ensure!(plan.is_empty(), "nothing is left to do after a boot: {plan}");
+    }
+    fleet.down(false, reporter.as_ref()).await.map_err(failed)?;
+    let summary = fleet.up(reporter.as_ref()).await.map_err(failed)?;
+    ensure!(summary.changed && summary.first_password.is_none(), "{summary:?}");
+    healthy().await
 }
 
 /// Both sample applications, spread over the nodes, with readings, a command and a page through the console's host.

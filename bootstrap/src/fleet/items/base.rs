@@ -57,11 +57,12 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
                 mode: 0o755,
             },
         ),
+        // Before anything else is in it: a folder that is full and not ours is left alone.
+        on.text("installation", 0o644, format!("{}\n", on.name())),
         on.folder("etc", "root", 0o755),
         on.folder("releases", "root", 0o755),
         on.folder("run", "root", 0o755),
         on.folder("secrets", &on.account, 0o700),
-        on.text("installation", 0o644, format!("{}\n", on.name())),
     ];
     all.extend(engine(on));
     all.into_iter().map(|item| (Stage::Base, item)).collect()

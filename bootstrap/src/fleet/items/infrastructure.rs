@@ -94,12 +94,14 @@ fn database(on: &On<'_>) -> Vec<Item> {
     all.push(on.text("postgresql.sh", 0o755, start));
     all.push(state(
         "postgresql's cluster",
-        format!("[ -e {cluster}/PG_VERSION ]"),
+        format!("[ -e {cluster}/complete ]"),
         format!("cd /; runuser -u {owner} -- {script} init"),
     ));
     let mut postgres = on.unit("postgresql", format!("{script} run"), owner, files::fingerprint(&print));
     postgres.writes = vec![cluster, run.clone()];
     postgres.stop_seconds = 30;
+    // Ends sessions and stops cleanly.
+    postgres.stop_signal = "INT";
     all.push(unit(postgres));
     all.push(state(
         "ferretdb's database",

@@ -59,14 +59,21 @@ impl Stage {
 pub(super) type Staged = (Stage, Item);
 
 /// Everything that one host shall have, in order.
-pub(super) fn items(inventory: &Inventory, index: usize, payload: &Payload, secrets: &Secrets) -> Vec<Staged> {
+pub(super) fn items(
+    inventory: &Inventory,
+    index: usize,
+    payload: &Payload,
+    secrets: &Secrets,
+    gate: Option<usize>,
+) -> Vec<Staged> {
     let Some(machine) = inventory.machines.get(index) else {
         return Vec::new();
     };
     let on = On {
         inventory,
         machine,
-        first: index == 0,
+        begins: gate.is_none() && index == 0,
+        gate: gate.unwrap_or(0),
         payload,
         secrets,
         layout: Layout::new(&inventory.config.data_dir, Path::new("")),
@@ -76,14 +83,51 @@ pub(super) fn items(inventory: &Inventory, index: usize, payload: &Payload, secr
     all.extend(network::items(&on));
     all.extend(infrastructure::items(&on));
     all.extend(services::items(&on));
+    let at = all
+        .iter()
+        .position(|(stage, _)| *stage > Stage::Base)
+        .unwrap_or(all.len());
+    all.insert(at, (Stage::Base, no_others(&on, &all)));
     all
+}
+
+/// What ran here before and runs elsewhere now: two of one kind would do everything twice.
+fn no_others(on: &On<'_>, all: &[Staged]) -> Item {
+    let wanted: Vec<&str> = all
+        .iter()
+        .filter_map(|(_, item)| match &item.kind {
+            Kind::Unit(unit) => Some(unit.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let network = format!("{}-network", on.name());
+    let list = format!(
+        "for unit in $(grep -ls '^Description=.* of the platform `{name}`$' /etc/systemd/system/{name}-*.service); do unit=$(basename $unit .service); case $unit in {wanted}) ;; *) echo $unit ;; esac; done",
+        name = on.name(),
+        wanted = wanted
+            .iter()
+            .copied()
+            .chain([network.as_str()])
+            .collect::<Vec<_>>()
+            .join("|")
+    );
+    state(
+        "nothing else runs",
+        format!("[ -z \"$({list})\" ]"),
+        format!(
+            "for unit in $({list}); do systemctl disable -q --now $unit; rm -f /etc/systemd/system/$unit.service; done; systemctl daemon-reload"
+        ),
+    )
 }
 
 /// A host, and what there is for it.
 struct On<'a> {
     inventory: &'a Inventory,
     machine: &'a Machine,
-    first: bool,
+    /// Whether the swarm begins here.
+    begins: bool,
+    /// The host that lets others into the swarm.
+    gate: usize,
     payload: &'a Payload,
     secrets: &'a Secrets,
     layout: Layout,
@@ -124,6 +168,9 @@ impl On<'_> {
             account: Some(account.to_owned()),
             environment: std::collections::BTreeMap::new(),
             after: vec!["docker.service".to_owned(), format!("{}-network.service", self.name())],
+            // Without the firewall everybody would be let in.
+            requires: Some(format!("{}-network.service", self.name())),
+            stop_signal: "TERM",
             writes: Vec::new(),
             low_ports: false,
             notifies: false,

@@ -1,10 +1,9 @@
 //! Who may speak with whom: the firewall, the swarm, the network of applications.
 
-use common::config::Mode;
+use common::config::{Mode, Role};
 use hosts::{Content, Input, Item, Kind};
 
 use super::{On, Stage, Staged, file, state};
-use crate::files;
 use crate::firewall::Firewall;
 use crate::network::LABEL;
 
@@ -15,7 +14,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let mut all: Vec<Staged> = firewall(on).into_iter().map(|item| (Stage::Base, item)).collect();
     all.push(swarm(on));
     all.push((Stage::Join, local_network(on)));
-    if on.first {
+    if on.machine.roles.contains(&Role::Deployer) {
         let (network, local) = (&on.inventory.names.network, &on.inventory.names.local);
         let item = state(
             format!("network {network}"),
@@ -59,20 +58,22 @@ fn firewall(on: &On<'_>) -> Vec<Item> {
 # Written by bootstrap; changes are lost at the next `up`.
 [Unit]
 Description=bridge and firewall of the platform `{}`
-After=network-online.target docker.service
+After=network-online.target
 Wants=network-online.target
+# Applications of a host that starts must find the rules.
+Before=docker.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart={path} apply
+ExecReload={path} apply
 
 [Install]
 WantedBy=multi-user.target
 ",
         on.name()
     );
-    let print = files::fingerprint(&[script.as_bytes(), unit.as_bytes()]);
     vec![
         file(path.clone(), "root", 0o755, Content::Text(script)),
         file(
@@ -84,36 +85,57 @@ WantedBy=multi-user.target
         state(
             "bridge and firewall",
             format!(
-                "[ \"$(systemctl is-enabled {unit_name})\" = enabled ] && [ \"$(cat /run/{unit_name})\" = {print} ] && {path} check"
+                "[ \"$(systemctl is-enabled {unit_name})\" = enabled ] && [ \"$(systemctl is-active {unit_name})\" = active ] && [ \"$(cat /run/{unit_name})\" = \"$(sha256sum < {path})\" ] && {path} check"
             ),
             format!(
-                "systemctl daemon-reload; systemctl enable -q {unit_name}; systemctl restart {unit_name} || {{ journalctl -u {unit_name} -n 20 --no-pager -o cat >&2; exit 1; }}\necho {print} > /run/{unit_name}"
+                "systemctl daemon-reload; systemctl enable -q {unit_name}; systemctl reload-or-restart {unit_name} || {{ journalctl -u {unit_name} -n 20 --no-pager -o cat >&2; exit 1; }}"
             ),
         ),
     ]
 }
 
-/// The first host begins the swarm; the others ask it for the word that lets them in.
+/// One host begins the swarm; the others ask one that manages it for the word that lets them in. A member of another rank is
+/// promoted or demoted by that one.
 fn swarm(on: &On<'_>) -> Staged {
-    let (own, control) = (on.machine.internal, on.machine.manages);
-    let check = format!(
-        "[ \"$(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}}')\" = 'active {control}' ]"
-    );
+    let (own, manages) = (on.machine.internal, on.machine.manages);
+    let is = |control: bool| {
+        format!(
+            "[ \"$(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}}')\" = 'active {control}' ]"
+        )
+    };
+    let check = is(manages);
     let addresses = format!("--advertise-addr {own} --listen-addr {own}:2377");
-    if on.first {
+    if on.begins {
         let make = format!("docker swarm init {addresses}");
         return (Stage::Swarm, state("swarm", check, make));
     }
-    let first = on.inventory.machines.first().map_or(own, |machine| machine.internal);
-    let role = if control { "manager" } else { "worker" };
+    let gate = on
+        .inventory
+        .machines
+        .get(on.gate)
+        .map_or(own, |machine| machine.internal);
+    let (role, rank) = if manages {
+        ("manager", "promote")
+    } else {
+        ("worker", "demote")
+    };
+    let ask = format!(
+        "set -e
+id=$(for node in $(docker node ls -q); do docker node inspect $node --format '{{{{.ID}}}} {{{{.Status.Addr}}}}'; done | awk -v own={own} '$2 == own {{print $1}}')
+for node in $id; do docker node {rank} $node >&2; done
+docker swarm join-token -q {role}"
+    );
     let item = Item::new(
         format!("member of the swarm ({role})"),
         Kind::State {
-            check,
-            make: format!("docker swarm join --token \"$INPUT\" {addresses} {first}:2377"),
+            check: check.clone(),
+            make: format!(
+                "[ \"$(docker info --format '{{{{.Swarm.LocalNodeState}}}}')\" = active ] || docker swarm join --token \"$INPUT\" {addresses} {gate}:2377\ntimeout 30 bash -c 'until {}; do sleep 0.2; done'",
+                check.replace('\'', "'\\''")
+            ),
             input: Some(Input {
-                host: 0,
-                script: format!("docker swarm join-token -q {role}"),
+                host: on.gate,
+                script: ask,
             }),
             file: None,
         },

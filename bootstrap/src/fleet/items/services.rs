@@ -13,9 +13,20 @@ use crate::settings::{HostFacts, derive};
 use crate::{files, image};
 
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
-    let mut all = secrets(on);
+    let console = on.machine.roles.contains(&Role::ApplicationManager);
+    // Whoever has the key decides that the platform exists: the host that lets the first admin in comes before the others.
+    let when = if console {
+        Stage::Infrastructure
+    } else {
+        Stage::Services
+    };
+    let secrets = secrets(on, console).into_iter().map(|item| (when, item));
+    let secrets: Vec<Staged> = secrets.collect();
+    let mut all = Vec::new();
     let settings = settings(on);
-    all.push(on.text("etc/settings.json", 0o644, settings.clone()));
+    // A connection string in it may have a password.
+    let text = Content::Text(settings.clone());
+    all.push(file(on.path("etc/settings.json"), &on.account, 0o600, text));
     let release = format!("releases/{}", on.payload.version());
     for name in programs_of(&on.machine.roles) {
         if let Some(program) = on.payload.programs.get(name) {
@@ -40,11 +51,26 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     for name in ["agent"].into_iter().chain(services.map(|role| role.name())) {
         all.push(service(on, name, &settings));
     }
-    all.into_iter().map(|item| (Stage::Services, item)).collect()
+    all.push(old_releases(on));
+    let all = all.into_iter().map(|item| (Stage::Services, item));
+    secrets.into_iter().chain(all).collect()
 }
 
-fn secrets(on: &On<'_>) -> Vec<Item> {
-    let console = on.machine.roles.contains(&Role::ApplicationManager);
+/// The programs in use and the two before them are kept.
+fn old_releases(on: &On<'_>) -> Item {
+    let list = format!(
+        "cd {} && ls -1dt [0-9a-f]*/ | grep -vx {}/ | tail -n +3",
+        on.path("releases"),
+        on.payload.version()
+    );
+    state(
+        "no old releases",
+        format!("[ -z \"$({list})\" ]"),
+        format!("{list} | xargs -r rm -rf"),
+    )
+}
+
+fn secrets(on: &On<'_>, console: bool) -> Vec<Item> {
     let wanted = on.secrets.files(console).into_iter();
     wanted
         .map(|(name, text)| {

@@ -35,12 +35,12 @@ fn payload() -> Payload {
 
 fn secrets() -> Secrets {
     let mut secrets = Secrets::default();
-    secrets.learn("token.key k\nhost.token t\nfirst-admin.password p\n");
+    assert!(secrets.learn("token.key k\nhost.token t\nfirst-admin.password p\n"));
     secrets
 }
 
 fn of(config: &Config, index: usize) -> Vec<Staged> {
-    items(&Inventory::new(config).unwrap(), index, &payload(), &secrets())
+    items(&Inventory::new(config).unwrap(), index, &payload(), &secrets(), None)
 }
 
 #[test]

@@ -165,14 +165,15 @@ fn check_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
     let plain = data_dir
         .components()
         .all(|part| matches!(part, std::path::Component::RootDir | std::path::Component::Normal(_)));
-    let safe = data_dir
-        .to_str()
-        .is_some_and(|text| !text.contains([' ', '%', ';', '"', '\'', '\n']));
+    let safe = data_dir.to_str().is_some_and(|text| {
+        let usual = |letter: char| letter.is_ascii_alphanumeric() || "/._-".contains(letter);
+        text.chars().all(usual)
+    });
     if data_dir.is_absolute() && plain && safe && data_dir.components().count() >= 3 {
         return Ok(());
     }
     let message = format!(
-        "found {data_dir:?}, allowed: an absolute path at least two deep, without `..`, spaces, quotes, `%` or `;`"
+        "found {data_dir:?}, allowed: an absolute path at least two deep, of letters, digits, `.`, `_` and `-`, without `..`"
     );
     Err(ConfigError::new("data_dir", message))
 }
@@ -203,7 +204,8 @@ fn check_hosts(hosts: &[Host]) -> Result<(), ConfigError> {
             continue;
         }
         check_remote(host, &at)?;
-        for name in [host.name.clone(), host.address.clone()]
+        let internal = host.internal_address.map(|address| address.to_string());
+        for name in [host.name.clone(), host.address.clone(), internal]
             .into_iter()
             .flatten()
             .collect::<BTreeSet<_>>()

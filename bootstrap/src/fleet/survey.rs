@@ -1,0 +1,214 @@
+//! What the hosts say before anything is decided: whose they are, what data lies where, which swarm they are in. Pure but for the script.
+
+use std::net::Ipv4Addr;
+
+use common::config::Role;
+
+use super::inventory::Inventory;
+
+/// What one host said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// Name of the installation that its data folder belongs to.
+    pub(super) marker: Option<String>,
+    /// Whether the data folder is there with something in it.
+    pub(super) full: bool,
+    /// What it has data of.
+    pub(super) data: Vec<Role>,
+    /// Id of the swarm that it is in, and whether it manages it.
+    pub(super) swarm: Option<(String, bool)>,
+    /// Its addresses.
+    pub(super) addresses: Vec<Ipv4Addr>,
+    /// Its secrets: a line each.
+    pub(super) secrets: String,
+}
+
+/// The script that asks.
+pub(super) fn script(inventory: &Inventory) -> String {
+    let data = inventory.config.data_dir.display();
+    let secrets = super::secrets::script(&data.to_string());
+    format!(
+        "export PATH=\"$PATH:/usr/sbin:/sbin\"
+echo \"marker $(cat {data}/installation 2>/dev/null)\"
+[ -z \"$(ls -A {data} 2>/dev/null | grep -vx installation.new)\" ] || echo full
+[ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb
+[ ! -e {data}/kafka/data/meta.properties ] || echo data kafka
+[ ! -e {data}/registry/docker ] || echo data registry
+echo \"swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}} {{{{if .Swarm.Cluster}}}}{{{{.Swarm.Cluster.ID}}}}{{{{end}}}}' 2>/dev/null)\"
+ip -4 -o addr 2>/dev/null | sed -n 's|.* inet \\([0-9.]*\\)/.*|address \\1|p'
+echo secrets
+{secrets}"
+    )
+}
+
+impl Survey {
+    /// Reads the answer.
+    pub(super) fn read(said: &str) -> Self {
+        let (facts, secrets) = said.split_once("secrets\n").unwrap_or((said, ""));
+        let mut survey = Self {
+            secrets: secrets.to_owned(),
+            ..Self::default()
+        };
+        for line in facts.lines() {
+            match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+                ["marker", name] => survey.marker = Some((*name).to_owned()),
+                ["full"] => survey.full = true,
+                ["data", role] => survey
+                    .data
+                    .extend(Role::INFRASTRUCTURE.iter().find(|known| known.name() == *role)),
+                ["swarm", "active", manages, id @ ..] => {
+                    survey.swarm = Some((id.concat(), *manages == "true"));
+                }
+                ["address", address] => survey.addresses.extend(address.parse::<Ipv4Addr>()),
+                _ => {}
+            }
+        }
+        survey
+    }
+}
+
+/// What keeps a single host from being used.
+pub(super) fn unusable(inventory: &Inventory, internal: Ipv4Addr, survey: &Survey) -> Vec<String> {
+    let (mut problems, config) = (Vec::new(), &inventory.config);
+    let data = config.data_dir.display();
+    match &survey.marker {
+        Some(name) if *name != config.name => {
+            problems.push(format!(
+                "{data} belongs to the installation `{name}`; choose another data_dir, or remove that one"
+            ));
+        }
+        None if survey.full => problems.push(format!("{data} is not empty and not ours; choose another data_dir")),
+        _ => {}
+    }
+    if !survey.addresses.is_empty() && !survey.addresses.contains(&internal) {
+        let own: Vec<String> = survey.addresses.iter().map(ToString::to_string).collect();
+        problems.push(format!(
+            "{internal} is not an address of it (it has {}); say which in `internal_address`",
+            own.join(", ")
+        ));
+    }
+    problems
+}
+
+/// What keeps all of them from being used together. `told` is what each host said, where it answered.
+pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
+    let mut problems = Vec::new();
+    for role in Role::INFRASTRUCTURE {
+        let at = inventory
+            .machines
+            .iter()
+            .position(|machine| machine.roles.contains(&role));
+        let has = |index: usize| {
+            told.get(index)
+                .and_then(Option::as_ref)
+                .is_some_and(|survey| survey.data.contains(&role))
+        };
+        let elsewhere = (0..told.len()).find(|index| Some(*index) != at && has(*index));
+        if let (Some(at), Some(elsewhere)) = (at, elsewhere)
+            && !has(at)
+        {
+            let name = |index: usize| inventory.machines.get(index).map_or("", |machine| &machine.name);
+            problems.push(format!(
+                "the data of {} is on {}, and it would begin anew on {}: name it in `services` of {1}, or move the data first",
+                role.name(),
+                name(elsewhere),
+                name(at)
+            ));
+        }
+    }
+    let mut swarms: Vec<&String> = told
+        .iter()
+        .flatten()
+        .filter_map(|survey| survey.swarm.as_ref())
+        .filter(|(id, _)| !id.is_empty())
+        .map(|(id, _)| id)
+        .collect();
+    swarms.sort();
+    swarms.dedup();
+    if swarms.len() > 1 {
+        problems.push(
+            "the hosts are in different swarms; `docker swarm leave --force` on those that shall join the others"
+                .to_owned(),
+        );
+    }
+    problems
+}
+
+/// The host that lets others into the swarm: one that manages it already. None: the swarm begins with the first host.
+pub(super) fn gate(told: &[Option<Survey>]) -> Option<usize> {
+    told.iter().position(|survey| {
+        let swarm = survey.as_ref().and_then(|survey| survey.swarm.as_ref());
+        swarm.is_some_and(|(_, manages)| *manages)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use common::config::Config;
+
+    use super::*;
+
+    fn inventory() -> Inventory {
+        let config = r#"{"hosts": [{"connection": "ssh", "address": "192.0.2.1"}, {"connection": "ssh", "address": "192.0.2.2"}]}"#;
+        Inventory::new(&Config::parse(config).unwrap()).unwrap()
+    }
+
+    fn said(text: &str) -> Option<Survey> {
+        Some(Survey::read(text))
+    }
+
+    #[test]
+    fn an_answer_is_read() {
+        let survey = Survey::read(
+            "marker iot\nfull\ndata kafka\nswarm active true abc\naddress 192.0.2.1\nsecrets\ntoken.key k\n",
+        );
+        let wanted = Survey {
+            marker: Some("iot".to_owned()),
+            full: true,
+            data: vec![Role::Kafka],
+            swarm: Some(("abc".to_owned(), true)),
+            addresses: vec![Ipv4Addr::new(192, 0, 2, 1)],
+            secrets: "token.key k\n".to_owned(),
+        };
+        assert_eq!(survey, wanted);
+        assert_eq!(
+            Survey::read("marker \nswarm inactive false \nsecrets\n"),
+            Survey::default()
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_others_is_left_alone() {
+        let (inventory, own) = (inventory(), Ipv4Addr::new(192, 0, 2, 1));
+        let problems = |text: &str| unusable(&inventory, own, &Survey::read(text));
+        assert!(problems("marker iot\nfull\naddress 192.0.2.1\n").is_empty());
+        assert!(problems("marker \n").is_empty());
+        assert!(problems("marker plant\nfull\n")[0].contains("`plant`"));
+        assert!(problems("marker \nfull\n")[0].contains("not empty"));
+        assert!(problems("address 10.0.0.7\n")[0].contains("internal_address"));
+    }
+
+    #[test]
+    fn data_does_not_begin_anew_on_another_host() {
+        let inventory = inventory();
+        let none = said("");
+        assert!(discord(&inventory, &[none.clone(), none.clone()]).is_empty());
+        assert!(discord(&inventory, &[said("data kafka"), none.clone()]).is_empty());
+        let moved = discord(&inventory, &[none.clone(), said("data kafka")]);
+        assert!(moved[0].contains("the data of kafka is on 192.0.2.2"), "{moved:?}");
+        assert_eq!(
+            discord(&inventory, &[said("swarm active true a"), said("swarm active true b")]).len(),
+            1
+        );
+        assert!(discord(&inventory, &[said("swarm active true a"), said("swarm active false")]).is_empty());
+    }
+
+    #[test]
+    fn whoever_manages_the_swarm_lets_others_in() {
+        assert_eq!(
+            gate(&[said("swarm inactive false"), None, said("swarm active true a")]),
+            Some(2)
+        );
+        assert_eq!(gate(&[said("swarm active false"), None]), None);
+    }
+}
