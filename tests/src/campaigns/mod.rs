@@ -1,6 +1,7 @@
 //! Repetitions, counts and comparisons with peers. Each writes what it measured beside the command that made it.
 
 mod exactness;
+mod hosts;
 mod latency;
 
 use std::path::{Path, PathBuf};
@@ -15,18 +16,11 @@ use crate::stack::Stack;
 /// # Errors
 /// When the name is not known, or what should hold does not.
 pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
-    if !["exactness", "latency"].contains(&name) {
-        bail!("no campaign `{name}`; there are: exactness, latency");
-    }
-    let stack = Stack::up(Profile::Release, false).await?;
     let outcome = match name {
-        "exactness" => exactness::run(&stack, rounds).await,
-        _ => latency::run(&stack, rounds).await,
+        "hosts" => hosts::run(rounds).await,
+        "exactness" | "latency" => on_a_stack(name, rounds).await,
+        _ => bail!("no campaign `{name}`; there are: exactness, hosts, latency"),
     };
-    // Whoever looks into a failure wants it as it is.
-    if std::env::var_os("KEEP_STACK").is_none() {
-        stack.remove().await?;
-    }
     let text = format!(
         "# {name}\n\n`cargo run --release -p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",
         machine(),
@@ -37,6 +31,19 @@ pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
         .join(format!("{name}.md"));
     std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
     Ok(path)
+}
+
+async fn on_a_stack(name: &str, rounds: u32) -> Result<String> {
+    let stack = Stack::up(Profile::Release, false).await?;
+    let outcome = match name {
+        "exactness" => exactness::run(&stack, rounds).await,
+        _ => latency::run(&stack, rounds).await,
+    };
+    // Whoever looks into a failure wants it as it is.
+    if std::env::var_os("KEEP_STACK").is_none() {
+        stack.remove().await?;
+    }
+    outcome
 }
 
 /// Plays the short form of the latency campaign as a live test.

@@ -22,7 +22,7 @@ use crate::wait::until;
 const SOON: Duration = Duration::from_secs(60);
 
 /// `config.json` as an admin would write it for the hosts of a rig.
-fn config(rig: &Rig) -> Result<Config> {
+pub(crate) fn config(rig: &Rig) -> Result<Config> {
     let hosts: Vec<Value> = rig
         .hosts()
         .iter()
@@ -72,7 +72,13 @@ impl Command {
     }
 }
 
-const UP: [&str; 2] = ["up", "--debug"];
+/// A program that is compiled quickly brings up services that are.
+const BUILD: &[&str] = if cfg!(debug_assertions) { &["--debug"] } else { &[] };
+
+/// A command that builds, with its options.
+fn built<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [words, BUILD].concat()
+}
 
 /// What can be wrong with hosts: each has its own words and exit code, and does the others no harm. Then `up` is ended with
 /// SIGKILL at several moments, and goes on where it was.
@@ -101,14 +107,18 @@ async fn strangers(rig: &Rig) -> Result<()> {
         .status()?;
     ensure!(made.success(), "no key");
     let wrong = Command::new(folder.path(), rig, |config| config.ssh.key = Some(other.clone()))?;
-    wrong.ends(&UP, 4, &[&first.name, "`ec2-user` was refused", "resume with:"])?;
+    wrong.ends(
+        &built(&["up"]),
+        4,
+        &[&first.name, "`ec2-user` was refused", "resume with:"],
+    )?;
 
     let unknown = folder.path().join("known_hosts");
     std::fs::write(&unknown, "")?;
     let command = Command::new(folder.path(), rig, |config| {
         config.ssh.known_hosts = Some(unknown.clone())
     })?;
-    command.ends(&UP, 5, &["host key is not known", "SHA256:"])?;
+    command.ends(&built(&["up"]), 5, &["host key is not known", "SHA256:"])?;
 
     let known = std::fs::read_to_string(rig.known_hosts())?;
     let keys: Vec<&str> = known.lines().collect();
@@ -125,7 +135,7 @@ async fn strangers(rig: &Rig) -> Result<()> {
         key(first.address)?
     );
     std::fs::write(&unknown, swapped)?;
-    let said = command.ends(&UP, 5, &["host key CHANGED", "nothing was sent"])?;
+    let said = command.ends(&built(&["up"]), 5, &["host key CHANGED", "nothing was sent"])?;
     ensure!(
         said.matches("SHA256:").count() >= 4,
         "both fingerprints of both hosts: {said}"
@@ -146,7 +156,11 @@ async fn faults(rig: &Rig) -> Result<()> {
     };
 
     rig.run(third, "mv /etc/sudoers.d /etc/sudoers.away").await?;
-    command.ends(&UP, 4, &[&third.name, "may not use sudo without a password"])?;
+    command.ends(
+        &built(&["up"]),
+        4,
+        &[&third.name, "may not use sudo without a password"],
+    )?;
     rig.run(third, "mv /etc/sudoers.away /etc/sudoers.d").await?;
     unharmed(rig, &[first, second]).await?;
 
@@ -156,19 +170,19 @@ async fn faults(rig: &Rig) -> Result<()> {
         &format!("install -d -o ec2-user -g ec2-user {cache} && mount -t tmpfs -o size=1m,uid=$(id -u ec2-user) tmpfs {cache}"),
     )
     .await?;
-    command.ends(&UP, 1, &[&third.name, "the disk is full"])?;
+    command.ends(&built(&["up"]), 1, &[&third.name, "the disk is full"])?;
     rig.run(third, &format!("umount {cache}")).await?;
     unharmed(rig, &[first, second]).await?;
 
     rig.kill(third).await?;
-    command.ends(&UP, 4, &[&third.name, "no answer within"])?;
+    command.ends(&built(&["up"]), 4, &[&third.name, "no answer within"])?;
     unharmed(rig, &[first, second]).await?;
     command.ends(&["status"], 4, &[&third.name, "application-manager"])?;
     rig.start_again(third).await?;
 
     rig.run(third, "kill -STOP $(systemctl show -p MainPID --value ssh)")
         .await?;
-    command.ends(&UP, 4, &[&third.name, "no answer within"])?;
+    command.ends(&built(&["up"]), 4, &[&third.name, "no answer within"])?;
     rig.run(third, "kill -CONT $(systemctl show -p MainPID --value ssh)")
         .await?;
     Ok(())
@@ -194,7 +208,7 @@ pub(crate) async fn interruptions(rig: &Rig, count: u32) -> Result<Duration> {
         let mut up = tokio::process::Command::new(crate::admin::program()?)
             .arg("--config")
             .arg(&command.config)
-            .args(UP)
+            .args(built(&["up"]))
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())
             .kill_on_drop(true)
@@ -210,8 +224,8 @@ pub(crate) async fn interruptions(rig: &Rig, count: u32) -> Result<Duration> {
         }
         up.kill().await?;
     }
-    command.ends(&UP, 0, &["is up on 3 hosts"])?;
-    command.ends(&["plan", "--debug", "--detailed-exitcode"], 0, &["nothing to do"])?;
+    command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
+    command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
     Ok(whole.elapsed())
 }
 

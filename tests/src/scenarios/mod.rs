@@ -73,4 +73,5 @@ pub const SCENARIOS: &[Scenario] = scenarios![
 ];
 
 pub use exactness::{Toll, checkpoint, run_with_faults};
+pub(crate) use hosts::{config as hosts_config, interruptions};
 pub use path::instance_is;
