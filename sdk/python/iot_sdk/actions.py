@@ -102,21 +102,35 @@ class Actions:
         headers = {**headers, "Authorization": f"Bearer {self._settings.token()}", "X-Session": str(self.session)}
         with self._lock:
             try:
-                if self._connection is None:
-                    host, port = self._address.hostname or "", self._address.port or 80
-                    self._connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
-                self._connection.request(method, self._address.path.rstrip("/") + path, body, headers)
-                response = self._connection.getresponse()
-                content = response.read()
+                response, content = self._exchange(method, path, body, headers)
             except (OSError, http.client.HTTPException) as error:
-                if self._connection is not None:
-                    self._connection.close()
-                self._connection = None
                 return 0, {}, None, f"no answer ({error or type(error).__name__})"
         answer = _object(content)
         problem = answer.get("detail") or answer.get("title") or f"answered {response.status}"
         retry_after = response.getheader("Retry-After") or ""
         return response.status, answer, float(retry_after) if retry_after.isdigit() else None, problem
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Asks once, on the connection that is kept or on a new one."""
+        while True:
+            kept = self._connection
+            if kept is None:
+                host, port = self._address.hostname or "", self._address.port or 80
+                self._connection = http.client.HTTPConnection(host, port, timeout=self._timeout)
+            connection = self._connection
+            try:
+                connection.request(method, self._address.path.rstrip("/") + path, body, headers)
+                response = connection.getresponse()
+                return response, response.read()
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                self._connection = None
+                # The platform closes what was idle for a while, which shows only here. Nothing is done twice: every
+                # action has its key.
+                if kept is None or not isinstance(error, ConnectionError):
+                    raise
 
 
 def command_body(slot: str, command: str, arguments: dict[str, Any] | None, device: str | None) -> dict[str, Any]:
