@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use hosts::last_lines;
 use tokio::process::Command;
 
 /// A program with arguments, without input.
@@ -66,16 +67,6 @@ fn open_log(log: &Path) -> Result<std::fs::File> {
         .with_context(|| format!("could not open {}", log.display()))
 }
 
-/// The last lines of a text.
-pub(crate) fn last_lines(text: &str, count: usize) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines
-        .iter()
-        .skip(lines.len().saturating_sub(count))
-        .map(|line| (*line).to_owned())
-        .collect()
-}
-
 /// The last lines of a file; none when it cannot be read.
 pub(crate) fn tail(path: &Path, count: usize) -> Vec<String> {
     let bytes = std::fs::read(path).unwrap_or_default();
@@ -113,16 +104,5 @@ pub(crate) async fn wait_until(limit: Duration, mut ask: impl AsyncFnMut() -> bo
             return false;
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn last_lines_skips_blank_ones() {
-        assert_eq!(last_lines("a\n\nb\nc\n", 2), ["b", "c"]);
-        assert!(last_lines("", 2).is_empty());
     }
 }

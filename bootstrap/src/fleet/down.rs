@@ -124,9 +124,9 @@ ip link delete {bridge} 2>/dev/null
 for unit in $({units}); do rm -f /etc/systemd/system/$unit.service; done; systemctl daemon-reload
 if grep -qs 'platform.settings=' /etc/docker/daemon.json; then rm -f /etc/docker/daemon.json; systemctl try-restart docker; fi
 rm -f /run/{name}-network
-if [ -e {data}/installation ]; then rm -rf {data}; fi
+if [ \"$(cat {data}/installation 2>/dev/null)\" = {name} ]; then rm -rf {data}; gone=$?; else gone=0; fi
 userdel {account} 2>/dev/null
-[ ! -e {data}/installation ]",
+exit $gone",
             units = self.units(),
             network = names.network,
             local = names.local,

@@ -33,13 +33,16 @@ impl Answer {
         } else {
             &self.stderr
         };
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        lines
-            .iter()
-            .skip(lines.len().saturating_sub(count))
-            .map(|line| (*line).to_owned())
-            .collect()
+        last_lines(text, count)
     }
+}
+
+/// The last lines of a text that are not blank.
+#[must_use]
+pub fn last_lines(text: &str, count: usize) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.len().saturating_sub(count);
+    lines.iter().skip(from).map(|line| (*line).to_owned()).collect()
 }
 
 /// Why a host could not be used.
@@ -196,5 +199,16 @@ pub(crate) fn failed(host: &str, what: &str, answer: &Answer) -> AccessError {
             what: what.to_owned(),
             lines,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_lines_skips_blank_ones() {
+        assert_eq!(last_lines("a\n\nb\nc\n", 2), ["b", "c"]);
+        assert!(last_lines("", 2).is_empty());
     }
 }

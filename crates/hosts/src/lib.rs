@@ -22,7 +22,7 @@ mod shell;
 pub mod ssh;
 mod unit;
 
-pub use access::{Access, AccessError, Answer, Remote};
+pub use access::{Access, AccessError, Answer, Remote, last_lines};
 pub use item::{Content, Input, Item, Kind, Upload};
 pub use packages::{Need, PackageManager};
 pub use plan::{Action, Change, Plan, unusable};
