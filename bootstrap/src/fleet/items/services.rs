@@ -59,7 +59,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
 /// The programs in use and the two before them are kept.
 fn old_releases(on: &On<'_>) -> Item {
     let list = format!(
-        "cd {} && ls -1dt [0-9a-f]*/ | grep -vx {}/ | tail -n +3",
+        "cd {} && find . -mindepth 1 -maxdepth 1 -type d -printf '%T@ %f\\n' | sort -rn | cut -d' ' -f2 | grep -vx {} | tail -n +3",
         on.path("releases"),
         on.payload.version()
     );

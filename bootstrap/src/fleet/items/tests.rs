@@ -99,3 +99,50 @@ fn no_secret_is_in_a_command_or_a_text() {
         assert!(!shown.contains("\"k\"") && !shown.contains("Secret(\"p"), "{shown}");
     }
 }
+
+#[test]
+fn only_releases_that_are_long_gone_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = three();
+    config.data_dir = folder.path().to_owned();
+    let releases = folder.path().join("releases");
+    let version = payload().version();
+    // The one in use is the oldest, as after a way back.
+    for (age, name) in [version.as_str(), "a1", "b2", "c3", "d4"].into_iter().enumerate() {
+        let made = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 + 1000 * age as u64);
+        std::fs::create_dir_all(releases.join(name)).unwrap();
+        std::fs::write(releases.join(name).join("scheduler"), name).unwrap();
+        std::fs::File::open(releases.join(name))
+            .unwrap()
+            .set_modified(made)
+            .unwrap();
+    }
+    std::os::unix::fs::symlink(&version, releases.join("current")).unwrap();
+    let list = of(&config, 1);
+    let (check, make) = list
+        .iter()
+        .find_map(|(_, item)| match &item.kind {
+            Kind::State { check, make, .. } if item.name == "no old releases" => Some((check, make)),
+            _ => None,
+        })
+        .unwrap();
+    let runs = |script: &str| {
+        std::process::Command::new("bash")
+            .args(["-c", script])
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(!runs(check));
+    assert!(runs(make));
+    assert!(runs(check));
+    let mut left: Vec<String> = std::fs::read_dir(&releases)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let mut wanted = vec![version.clone(), "c3".to_owned(), "d4".to_owned(), "current".to_owned()];
+    wanted.sort();
+    assert_eq!(left, wanted);
+    assert!(releases.join("current/scheduler").exists());
+}
