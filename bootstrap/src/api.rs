@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+/// Longest time that another service may take for what it was asked.
+const OPERATION_LIMIT: Duration = Duration::from_secs(60);
 /// How long an image may take to build before a caller of [`Client::upload`] is told so.
 const BUILD_LIMIT: Duration = Duration::from_secs(240);
 
@@ -184,7 +186,38 @@ impl Client {
 
     async fn expect_success(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let answer = self.send(method.clone(), path, body).await?;
-        success(&method, path, answer)
+        let accepted = answer.status == StatusCode::ACCEPTED;
+        let body = success(&method, path, answer)?;
+        match body["operation"].as_str() {
+            Some(operation) if accepted => self.follow(&method, path, operation).await,
+            _ => Ok(body),
+        }
+    }
+
+    /// Waits for the end of what another service carries out, and returns what it is about.
+    async fn follow(&self, method: &Method, path: &str, operation: &str) -> Result<Value> {
+        let began = Instant::now();
+        loop {
+            let known = self
+                .send(Method::GET, &format!("/api/v1/operations/{operation}"), None)
+                .await?;
+            let known = success(&Method::GET, path, known)?;
+            match known["state"].as_str() {
+                Some("done") if *method == Method::DELETE => return Ok(Value::Null),
+                Some("done") => {
+                    let link = known["link"].as_str().context("an operation says what it is about")?;
+                    let shown = self.send(Method::GET, link, None).await?;
+                    return success(&Method::GET, link, shown);
+                }
+                Some("refused") => bail!("{method} {path}: {known}"),
+                _ => ensure!(
+                    began.elapsed() < OPERATION_LIMIT,
+                    "{method} {path}: not carried out after {} s: {known}",
+                    OPERATION_LIMIT.as_secs()
+                ),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Uploads a bundle and waits until its version is ready; returns the application.
