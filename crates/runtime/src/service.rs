@@ -25,6 +25,8 @@ use crate::{admin, heartbeat, kafka, stall, telemetry};
 /// The supervisor starts a program again at once. One that has ended by an error of its own waits this long first, so that an
 /// error that stays costs a start a second and not all of the machine; whatever is killed is back at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// A Kafka client that has been lost for so long, while others get answers, does not find back by itself.
+const LOST: Duration = Duration::from_secs(15);
 /// Time that tasks get to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -284,6 +286,7 @@ where
     let assembly = context.health.part("assembly");
     context.spawn_until_shutdown("admin port", admin::serve(listener, context.health.clone(), metrics));
     context.spawn_until_shutdown("dependencies", dependencies(context.clone()));
+    context.spawn_until_shutdown("kafka clients", clients_find_back(context.kafka.clone()));
     context.spawn_until_shutdown(
         "heartbeats",
         heartbeat::beat(context.bus.clone(), copy.clone(), context.health.clone()),
@@ -370,6 +373,17 @@ async fn dependencies(context: Context) -> anyhow::Result<()> {
             200
         };
         tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+/// Ends with an error, and the process with it, when a Kafka client stays lost: a new process has new clients.
+async fn clients_find_back(kafka: Arc<KafkaConfig>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let asked = kafka.clone();
+        if let Some(lost) = tokio::task::spawn_blocking(move || asked.lost_client(LOST)).await? {
+            anyhow::bail!("a kafka client is lost and does not find back: {lost}");
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use crate::stack::Stack;
 use crate::wait::until;
 use crate::{faults, ledger};
 
+/// A fault of [`run_with_faults`]: Kafka stands still for a while.
+const HANGS: &str = "kafka that hangs";
 /// How long a killed program may take to be ready again.
 const BACK: Duration = Duration::from_secs(10);
 /// How long the application may take to count what it was owed.
@@ -56,7 +58,7 @@ pub(super) async fn infrastructure(stack: &Stack) -> Result<()> {
     } else {
         "ferretdb"
     };
-    let mut targets = vec!["container", "kafka", server];
+    let mut targets = vec!["container", HANGS, "kafka", server];
     if server == "ferretdb" {
         targets.push("postgresql");
     }
@@ -68,7 +70,33 @@ pub(super) async fn infrastructure(stack: &Stack) -> Result<()> {
             toll.back.as_secs_f64()
         ));
     }
-    Ok(())
+    everything_is_carried_out(stack).await
+}
+
+/// Every partition of every topic on the way to the owner of an entity and back is read: what is asked for gets an answer.
+async fn everything_is_carried_out(stack: &Stack) -> Result<()> {
+    until(
+        "all of 24 changes are carried out at once",
+        Duration::from_secs(60),
+        || async {
+            let now = common::Timestamp::now().millis();
+            for number in 0..24 {
+                let body = json!({ "name": format!("After faults {number} {now}"), "kind": "room" });
+                let answer = stack
+                    .admin()
+                    .send(reqwest::Method::POST, "/api/v1/locations", Some(&body))
+                    .await?;
+                ensure!(
+                    answer.status == reqwest::StatusCode::CREATED,
+                    "{} {}",
+                    answer.status,
+                    answer.body
+                );
+            }
+            Ok(Some(()))
+        },
+    )
+    .await
 }
 
 /// Runs `room-comfort` at 500 readings a second, kills each target in turn, and compares what was acknowledged with what
@@ -140,6 +168,9 @@ async fn strike(stack: &Stack, target: &str, instance: &str) -> Result<Toll> {
     if target == "container" {
         return strike_container(instance).await;
     }
+    if target == HANGS {
+        return strike_hang(stack).await;
+    }
     let pid = stack.pid(target).await?;
     for process in faults::descendants(pid) {
         // A child may have gone with its parent.
@@ -154,6 +185,24 @@ async fn strike(stack: &Stack, target: &str, instance: &str) -> Result<Toll> {
     Ok(Toll {
         what: target.to_owned(),
         back,
+    })
+}
+
+/// Kafka does not run for longer than its controller waits for it, and then goes on as if nothing had been.
+async fn strike_hang(stack: &Stack) -> Result<Toll> {
+    let processes = faults::descendants(stack.pid("kafka").await?);
+    for process in &processes {
+        faults::signal(*process, "STOP")?;
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    for process in &processes {
+        faults::signal(*process, "CONT")?;
+    }
+    let began = std::time::Instant::now();
+    everything_is_carried_out(stack).await?;
+    Ok(Toll {
+        what: HANGS.to_owned(),
+        back: began.elapsed(),
     })
 }
 

@@ -3,16 +3,17 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Envelope, Message, Timestamp};
 use futures_util::FutureExt;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use super::vitals::Pulse;
 use super::{KafkaConfig, KafkaPublisher};
 use crate::bus::{BatchHandler, DecodeError, HandleError, Handler, Placed, Record};
 
@@ -20,6 +21,9 @@ use crate::bus::{BatchHandler, DecodeError, HandleError, Handler, Placed, Record
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 /// First and longest wait between tries.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// The wake-up for a message can be missed (rust-rdkafka#665), so a reader that waits looks by itself now and then.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// How a batch is collected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +50,14 @@ impl ConsumerStatus {
 
 struct Context {
     status: Arc<ConsumerStatus>,
+    pulse: Pulse,
 }
 
-impl ClientContext for Context {}
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        self.pulse.take(&statistics, Instant::now());
+    }
+}
 
 impl ConsumerContext for Context {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -75,6 +84,7 @@ pub async fn consume<M: Message, H: Handler<M>>(
     loop {
         let message = tokio::select! {
             () = shutdown.cancelled() => return reader.close().await,
+            () = tokio::time::sleep(LOOK) => continue,
             message = reader.consumer.recv() => message,
         };
         let Some(message) = reader.fresh(message)? else {
@@ -115,12 +125,17 @@ pub async fn consume_batches<M: Message, H: BatchHandler<M>>(
             let wait = async {
                 match deadline {
                     Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
+                    None => tokio::time::sleep(LOOK).await,
                 }
             };
             let message = tokio::select! {
                 () = shutdown.cancelled() => return reader.close().await,
-                () = wait => break,
+                () = wait => {
+                    if deadline.is_some() {
+                        break;
+                    }
+                    continue;
+                }
                 message = reader.consumer.recv() => message,
             };
             let Some(message) = reader.fresh(message)? else {
@@ -161,11 +176,16 @@ impl<M: Message> Reader<M> {
             .set("group.instance.id", format!("{}@{}", config.service, config.host))
             .set("enable.auto.commit", "true")
             .set("auto.commit.interval.ms", "1000")
-            .set("session.timeout.ms", "10000")
+            // Longer than Kafka takes to come back from a crash: a member that gave up meanwhile is fenced by its former
+            // self. A process that comes back does not wait for it, it takes its own place again.
+            .set("session.timeout.ms", "20000")
             .set("heartbeat.interval.ms", "1000")
             // Handlers that wait for a dependency do not poll; the stall guard finds loops that hang.
             .set("max.poll.interval.ms", "86400000")
-            .create_with_context(Context { status })?;
+            .create_with_context(Context {
+                status,
+                pulse: config.vitals.enter(format!("consumer of {}", M::TOPIC.name())),
+            })?;
         consumer.subscribe(&[&topic])?;
         Ok(Self {
             consumer,
@@ -223,7 +243,7 @@ impl<M: Message> Reader<M> {
             tracing::info_span!("message", topic = M::TOPIC.name(), offset = placed.offset, id = %placed.envelope.id);
         let mut backoff = BACKOFF.0;
         loop {
-            let started = std::time::Instant::now();
+            let started = Instant::now();
             let attempt = AssertUnwindSafe(work().instrument(span.clone())).catch_unwind();
             let outcome = tokio::time::timeout(HANDLER_TIMEOUT, attempt).await;
             metrics::histogram!("bus_handle_seconds", "topic" => M::TOPIC.name())

@@ -4,22 +4,27 @@ mod consumer;
 mod producer;
 mod tail;
 mod topics;
+mod vitals;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::settings::Settings;
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 pub use consumer::{BatchLimits, ConsumerStatus, consume, consume_batches};
 pub use producer::KafkaPublisher;
 pub use tail::{Tail, end_offsets, offsets_for_time, tail};
 pub use topics::ensure_topics;
 
+use vitals::Vitals;
+
 /// Where Kafka is and how this installation names things there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct KafkaConfig {
     /// `host:port`, comma separated.
     pub brokers: String,
@@ -31,6 +36,8 @@ pub struct KafkaConfig {
     pub service: String,
     /// The host: with the service it names the static member of a group.
     pub host: String,
+    /// How the clients are that were made with it.
+    vitals: Arc<Vitals>,
 }
 
 impl KafkaConfig {
@@ -43,6 +50,31 @@ impl KafkaConfig {
             replication: settings.kafka.replication,
             service: service.to_owned(),
             host: settings.host.clone(),
+            vitals: Arc::default(),
+        })
+    }
+
+    /// Returns a client that has been lost for so long although Kafka answers others, and what is wrong with it. Blocks
+    /// while it asks Kafka.
+    #[must_use]
+    pub fn lost_client(&self, long: Duration) -> Option<String> {
+        let lost = self.vitals.lost(long, Instant::now())?;
+        self.answers_a_new_client().then_some(lost)
+    }
+
+    fn answers_a_new_client(&self) -> bool {
+        let topic = self.topic(common::Topic::ServiceHeartbeats.name());
+        let asked = self
+            .client("probe")
+            .create::<BaseConsumer>()
+            .and_then(|probe| probe.fetch_metadata(Some(&topic), Duration::from_secs(3)));
+        asked.is_ok_and(|metadata| {
+            let leaders = metadata
+                .topics()
+                .iter()
+                .flat_map(|topic| topic.partitions())
+                .map(|partition| partition.leader());
+            !metadata.brokers().is_empty() && leaders.min().is_some_and(|leader| leader >= 0)
         })
     }
 
@@ -77,6 +109,7 @@ impl KafkaConfig {
     fn reader(&self, role: &str) -> ClientConfig {
         let mut config = self.client(role);
         config
+            .set("statistics.interval.ms", vitals::INTERVAL_MS)
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             // Nothing here is transactional, so the high watermark is the end.

@@ -1,19 +1,31 @@
 //! Publishing: idempotent, acknowledged by all replicas, in order per key.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
+use rdkafka::{ClientContext, Statistics};
 
 use super::KafkaConfig;
+use super::vitals::Pulse;
 use crate::bus::{BusError, Delivery, Publisher, Record};
+
+struct Context {
+    pulse: Pulse,
+}
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        self.pulse.take(&statistics, Instant::now());
+    }
+}
 
 /// Publishes on Kafka.
 pub struct KafkaPublisher {
-    producer: FutureProducer,
+    producer: FutureProducer<Context>,
     config: Arc<KafkaConfig>,
 }
 
@@ -33,6 +45,7 @@ impl KafkaPublisher {
     pub fn new(config: Arc<KafkaConfig>) -> anyhow::Result<Self> {
         let producer = config
             .client("producer")
+            .set("statistics.interval.ms", super::vitals::INTERVAL_MS)
             .set("enable.idempotence", "true")
             .set("delivery.timeout.ms", "30000")
             .set("queue.buffering.max.messages", "50000")
@@ -40,7 +53,9 @@ impl KafkaPublisher {
             .set("linger.ms", "2")
             .set("compression.type", "lz4")
             .set("partitioner", "murmur2_random")
-            .create()?;
+            .create_with_context(Context {
+                pulse: config.vitals.enter("producer".to_owned()),
+            })?;
         Ok(Self { producer, config })
     }
 

@@ -2,25 +2,34 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{Message, Timestamp, Topic};
-use rdkafka::ClientContext;
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
+use rdkafka::{ClientContext, Statistics};
 
 use super::KafkaConfig;
-use super::consumer::{assignment, record_of};
+use super::consumer::{LOOK, assignment, record_of};
+use super::vitals::Pulse;
 use crate::bus::{BusError, Placed, TailFrom, TailItem};
 
 /// How long to wait for the broker's word on offsets.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Does not report as an error that the end of a partition was reached: a tail does that with every record.
-struct Quiet;
+struct Quiet {
+    pulse: Option<Pulse>,
+}
 
 impl ClientContext for Quiet {
+    fn stats(&self, statistics: Statistics) {
+        if let Some(pulse) = &self.pulse {
+            pulse.take(&statistics, Instant::now());
+        }
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
             tracing::warn!(%error, reason, "kafka reports an error to a tail");
@@ -66,7 +75,7 @@ pub async fn tail<M: Message>(config: Arc<KafkaConfig>, from: TailFrom) -> Resul
 /// When the broker does not answer.
 pub async fn end_offsets(config: Arc<KafkaConfig>, topic: Topic) -> Result<BTreeMap<i32, i64>, BusError> {
     tokio::task::spawn_blocking(move || {
-        let consumer: StreamConsumer = tail_config(&config).create().map_err(read_error)?;
+        let consumer = short(&config)?;
         let marks = watermarks(&consumer, &config.topic(topic.name()))?;
         Ok(marks
             .into_iter()
@@ -87,7 +96,7 @@ pub async fn offsets_for_time(
     time: Timestamp,
 ) -> Result<BTreeMap<i32, i64>, BusError> {
     tokio::task::spawn_blocking(move || {
-        let consumer: StreamConsumer = tail_config(&config).create().map_err(read_error)?;
+        let consumer = short(&config)?;
         let name = config.topic(topic.name());
         let marks = watermarks(&consumer, &name)?;
         let asked = marks.keys().map(|partition| (*partition, time.millis())).collect();
@@ -114,6 +123,13 @@ fn tail_config(config: &KafkaConfig) -> rdkafka::ClientConfig {
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true");
     client
+}
+
+/// Makes a client for a question or two.
+fn short(config: &KafkaConfig) -> Result<StreamConsumer<Quiet>, BusError> {
+    tail_config(config)
+        .create_with_context(Quiet { pulse: None })
+        .map_err(read_error)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
@@ -148,7 +164,10 @@ fn watermarks<C: ConsumerContext>(
 
 fn open<M: Message>(config: &KafkaConfig, from: &TailFrom) -> Result<Tail<M>, BusError> {
     let topic = config.topic(M::TOPIC.name());
-    let consumer: StreamConsumer<Quiet> = tail_config(config).create_with_context(Quiet).map_err(read_error)?;
+    let pulse = config.vitals.enter(format!("tail of {}", M::TOPIC.name()));
+    let consumer: StreamConsumer<Quiet> = tail_config(config)
+        .create_with_context(Quiet { pulse: Some(pulse) })
+        .map_err(read_error)?;
     let marks = watermarks(&consumer, &topic)?;
     let mut start = BTreeMap::new();
     let mut ends = BTreeMap::new();
@@ -207,7 +226,10 @@ impl<M: Message> Tail<M> {
             let Some(consumer) = &self.consumer else {
                 return Err(BusError::Read("the tail is closed".to_owned()));
             };
-            match consumer.recv().await {
+            let Ok(received) = tokio::time::timeout(LOOK, consumer.recv()).await else {
+                continue;
+            };
+            match received {
                 Ok(message) => {
                     let (partition, offset) = (message.partition(), message.offset());
                     let record = record_of(M::TOPIC.name(), &message);

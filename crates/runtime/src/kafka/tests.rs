@@ -29,6 +29,7 @@ impl Rig {
             replication: 1,
             service: "tester".to_owned(),
             host: "here".to_owned(),
+            vitals: Arc::default(),
         });
         let topic = Topic::OperationEvents.name();
         cluster.create_topic(&config.topic(topic), 3, 1).unwrap();
@@ -146,8 +147,7 @@ async fn poison_goes_to_the_dead_letter_topic_and_the_rest_goes_on() {
     until("two messages", || handler.seen.lock().unwrap().len() == 2).await;
     assert_eq!(*handler.seen.lock().unwrap(), [1, 3]);
     let dead = rig.config.dead_topic(Topic::OperationEvents.name());
-    let consumer: rdkafka::consumer::BaseConsumer =
-        rig.config.reader("check").set("group.id", "check").create().unwrap();
+    let consumer: BaseConsumer = rig.config.reader("check").set("group.id", "check").create().unwrap();
     let marks = rdkafka::consumer::Consumer::fetch_watermarks(&consumer, &dead, 0, Duration::from_secs(5)).unwrap();
     assert_eq!(marks, (0, 2));
     shutdown.cancel();
