@@ -20,13 +20,11 @@ use crate::health::{Health, Part};
 use crate::kafka::{BatchLimits, ConsumerStatus, KafkaConfig, KafkaPublisher, Tail};
 use crate::mongo::Mongo;
 use crate::store::{Entities, Entity};
-use crate::{admin, heartbeat, kafka, stall, telemetry};
+use crate::{admin, dependencies, heartbeat, kafka, stall, telemetry};
 
 /// The supervisor starts a program again at once. One that has ended by an error of its own waits this long first, so that an
 /// error that stays costs a start a second and not all of the machine; whatever is killed is back at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
-/// A Kafka client that has been lost for so long, while others get answers, does not find back by itself.
-const LOST: Duration = Duration::from_secs(15);
 /// Time that tasks get to finish after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -48,7 +46,7 @@ pub struct Context {
     /// Cancelled when the service is to end.
     pub shutdown: CancellationToken,
     kafka: Arc<KafkaConfig>,
-    publisher: Arc<KafkaPublisher>,
+    pub(crate) publisher: Arc<KafkaPublisher>,
     tasks: Tasks,
 }
 
@@ -285,8 +283,8 @@ where
     // Parts come one after the other; until all are there the process must not look ready.
     let assembly = context.health.part("assembly");
     context.spawn_until_shutdown("admin port", admin::serve(listener, context.health.clone(), metrics));
-    context.spawn_until_shutdown("dependencies", dependencies(context.clone()));
-    context.spawn_until_shutdown("kafka clients", clients_find_back(context.kafka.clone()));
+    context.spawn_until_shutdown("dependencies", dependencies::watch(context.clone()));
+    context.spawn_until_shutdown("kafka clients", dependencies::clients_find_back(context.kafka.clone()));
     context.spawn_until_shutdown(
         "heartbeats",
         heartbeat::beat(context.bus.clone(), copy.clone(), context.health.clone()),
@@ -349,40 +347,6 @@ async fn finish(context: &Context) {
         tokio::select! {
             ended = ended => if ended.is_none() { return },
             () = tokio::time::sleep_until(deadline.min(tokio::time::Instant::now() + Duration::from_secs(2))) => return,
-        }
-    }
-}
-
-/// Keeps the parts `kafka` and `mongodb` true.
-async fn dependencies(context: Context) -> anyhow::Result<()> {
-    let (kafka, mongodb) = (context.health.part("kafka"), context.health.part("mongodb"));
-    loop {
-        let publisher = context.publisher.clone();
-        let ping = tokio::task::spawn_blocking(move || publisher.ping(Duration::from_secs(2)));
-        match ping.await? {
-            Ok(()) => kafka.ready(),
-            Err(error) => kafka.waits_for(&error.to_string()),
-        }
-        match context.mongo.ping().await {
-            Ok(()) => mongodb.ready(),
-            Err(error) => mongodb.waits_for(&error.to_string()),
-        }
-        let pause = if context.health.waiting_for().is_empty() {
-            2000
-        } else {
-            200
-        };
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
-}
-
-/// Ends with an error, and the process with it, when a Kafka client stays lost: a new process has new clients.
-async fn clients_find_back(kafka: Arc<KafkaConfig>) -> anyhow::Result<()> {
-    loop {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let asked = kafka.clone();
-        if let Some(lost) = tokio::task::spawn_blocking(move || asked.lost_client(LOST)).await? {
-            anyhow::bail!("a kafka client is lost and does not find back: {lost}");
         }
     }
 }

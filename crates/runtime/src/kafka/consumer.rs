@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Envelope, Message, Timestamp};
 use futures_util::FutureExt;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +57,10 @@ struct Context {
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         self.pulse.take(&statistics, Instant::now());
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        super::tell("consumer", &error, reason);
     }
 }
 
@@ -198,11 +203,11 @@ impl<M: Message> Reader<M> {
     /// Sorts errors: `Ok(None)` passes by itself, `Err` does not.
     fn fresh<'a>(
         &self,
-        message: Result<BorrowedMessage<'a>, rdkafka::error::KafkaError>,
+        message: Result<BorrowedMessage<'a>, KafkaError>,
     ) -> anyhow::Result<Option<BorrowedMessage<'a>>> {
         match message {
             Ok(message) => Ok(Some(message)),
-            Err(rdkafka::error::KafkaError::MessageConsumptionFatal(code)) => {
+            Err(KafkaError::MessageConsumptionFatal(code)) => {
                 anyhow::bail!("the consumer of {} can not go on: {code}", self.topic)
             }
             Err(error) => {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use common::settings::Settings;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 pub use consumer::{BatchLimits, ConsumerStatus, consume, consume_batches};
 pub use producer::KafkaPublisher;
@@ -22,6 +23,24 @@ pub use tail::{Tail, end_offsets, offsets_for_time, tail};
 pub use topics::ensure_topics;
 
 use vitals::Vitals;
+
+/// Tells of an error of a client. That no broker answers is said once by the part `kafka` of the service's health, not by each
+/// client twice a second.
+fn tell(client: &str, error: &KafkaError, reason: &str) {
+    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, OperationTimedOut, PartitionEOF, Resolve};
+    let passing = [
+        AllBrokersDown,
+        BrokerTransportFailure,
+        OperationTimedOut,
+        PartitionEOF,
+        Resolve,
+    ];
+    if error.rdkafka_error_code().is_some_and(|code| passing.contains(&code)) {
+        tracing::debug!(client, %error, reason, "kafka reports a passing error");
+    } else {
+        tracing::warn!(client, %error, reason, "kafka reports an error");
+    }
+}
 
 /// Where Kafka is and how this installation names things there.
 #[derive(Debug, Clone)]

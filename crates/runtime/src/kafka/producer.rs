@@ -21,6 +21,10 @@ impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         self.pulse.take(&statistics, Instant::now());
     }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        super::tell("producer", &error, reason);
+    }
 }
 
 /// Publishes on Kafka.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use common::{Message, Timestamp, Topic};
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{ClientContext, Statistics};
 
@@ -18,12 +18,12 @@ use crate::bus::{BusError, Placed, TailFrom, TailItem};
 /// How long to wait for the broker's word on offsets.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Does not report as an error that the end of a partition was reached: a tail does that with every record.
-struct Quiet {
+/// What a tail tells of itself.
+struct Telling {
     pulse: Option<Pulse>,
 }
 
-impl ClientContext for Quiet {
+impl ClientContext for Telling {
     fn stats(&self, statistics: Statistics) {
         if let Some(pulse) = &self.pulse {
             pulse.take(&statistics, Instant::now());
@@ -31,17 +31,15 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if !matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
-            tracing::warn!(%error, reason, "kafka reports an error to a tail");
-        }
+        super::tell("tail", &error, reason);
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for Telling {}
 
 /// Reads all partitions of a topic without a group.
 pub struct Tail<M> {
-    consumer: Option<StreamConsumer<Quiet>>,
+    consumer: Option<StreamConsumer<Telling>>,
     /// Partitions whose end at the beginning has not been reached.
     behind: BTreeSet<i32>,
     caught_up: bool,
@@ -126,9 +124,9 @@ fn tail_config(config: &KafkaConfig) -> rdkafka::ClientConfig {
 }
 
 /// Makes a client for a question or two.
-fn short(config: &KafkaConfig) -> Result<StreamConsumer<Quiet>, BusError> {
+fn short(config: &KafkaConfig) -> Result<StreamConsumer<Telling>, BusError> {
     tail_config(config)
-        .create_with_context(Quiet { pulse: None })
+        .create_with_context(Telling { pulse: None })
         .map_err(read_error)
 }
 
@@ -165,8 +163,8 @@ fn watermarks<C: ConsumerContext>(
 fn open<M: Message>(config: &KafkaConfig, from: &TailFrom) -> Result<Tail<M>, BusError> {
     let topic = config.topic(M::TOPIC.name());
     let pulse = config.vitals.enter(format!("tail of {}", M::TOPIC.name()));
-    let consumer: StreamConsumer<Quiet> = tail_config(config)
-        .create_with_context(Quiet { pulse: Some(pulse) })
+    let consumer: StreamConsumer<Telling> = tail_config(config)
+        .create_with_context(Telling { pulse: Some(pulse) })
         .map_err(read_error)?;
     let marks = watermarks(&consumer, &topic)?;
     let mut start = BTreeMap::new();

@@ -1,0 +1,60 @@
+//! What a service depends on: whether Kafka and MongoDB answer, and whether its own clients still hear them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::kafka::KafkaConfig;
+use crate::service::Context;
+
+/// A Kafka client that has been lost for so long, while others get answers, does not find back by itself.
+const LOST: Duration = Duration::from_secs(15);
+/// Keeps the parts `kafka` and `mongodb` true.
+pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
+    let (kafka, mongodb) = (context.health.part("kafka"), context.health.part("mongodb"));
+    let mut away = [false; 2];
+    loop {
+        let publisher = context.publisher.clone();
+        let ping = tokio::task::spawn_blocking(move || publisher.ping(Duration::from_secs(2)));
+        let pings = [
+            ("kafka", &kafka, ping.await?.err().map(|error| error.to_string())),
+            (
+                "mongodb",
+                &mongodb,
+                context.mongo.ping().await.err().map(|error| error.to_string()),
+            ),
+        ];
+        for ((name, part, error), away) in pings.into_iter().zip(&mut away) {
+            match error {
+                None => part.ready(),
+                Some(error) => {
+                    part.waits_for(&error);
+                    if !*away {
+                        tracing::warn!(error, "{name} does not answer");
+                    }
+                    *away = true;
+                    continue;
+                }
+            }
+            if std::mem::take(away) {
+                tracing::info!("{name} answers again");
+            }
+        }
+        let pause = if context.health.waiting_for().is_empty() {
+            2000
+        } else {
+            200
+        };
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+}
+
+/// Ends with an error, and the process with it, when a Kafka client stays lost: a new process has new clients.
+pub(crate) async fn clients_find_back(kafka: Arc<KafkaConfig>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let asked = kafka.clone();
+        if let Some(lost) = tokio::task::spawn_blocking(move || asked.lost_client(LOST)).await? {
+            anyhow::bail!("a kafka client is lost and does not find back: {lost}");
+        }
+    }
+}
