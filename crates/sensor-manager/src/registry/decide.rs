@@ -21,7 +21,7 @@ pub struct Surroundings {
     pub connector: bool,
     /// The locations above a location.
     pub above: Above,
-    /// Names of the other locations with the same parent.
+    /// Names of other locations with the same parent, as far as they matter: those that are like its own.
     pub siblings: Vec<String>,
     /// Who refers to the entry, in words.
     pub users: Vec<String>,

@@ -14,13 +14,13 @@ pub struct Registered(pub Entry);
 
 impl Entity for Registered {
     const COLLECTION: &'static str = "sensor_manager_registry";
-    const INDEXES: &'static [&'static str] = &["type", "location", "connector"];
+    const INDEXES: &'static [&'static str] = &["type", "location", "connector", "name"];
 
     fn index(&self) -> Vec<(&'static str, String)> {
         match &self.0 {
             Entry::Type(_) => Vec::new(),
             // Roots share a value, so that their names can be compared as well.
-            Entry::Location(entry) => vec![("location", parent_key(entry.parent))],
+            Entry::Location(entry) => vec![("location", parent_key(entry.parent)), ("name", entry.name.clone())],
             Entry::Connector(entry) => vec![("location", entry.location.to_string())],
             Entry::Sensor(entry) => vec![
                 ("type", entry.type_name.to_string()),
@@ -52,8 +52,8 @@ impl Registry {
         Ok(self.entries.get(&id.to_string()).await?.map(|stored| stored.entity.0))
     }
 
-    async fn list(&self, field: &str, value: &str) -> Result<Vec<Entry>, StoreError> {
-        let found = self.entries.list(&[(field, value)]).await?;
+    async fn list(&self, filter: &[(&str, &str)]) -> Result<Vec<Entry>, StoreError> {
+        let found = self.entries.list(filter).await?;
         Ok(found.into_iter().map(|stored| stored.entity.0).collect())
     }
 
@@ -70,7 +70,9 @@ impl Registry {
             Entry::Type(_) => {}
             Entry::Location(location) => {
                 around.above = self.above(location.parent).await?;
-                let siblings = self.list("location", &parent_key(location.parent)).await?;
+                // Only who has that name already: a place may have thousands of parts.
+                let parent = parent_key(location.parent);
+                let siblings = self.list(&[("location", &parent), ("name", &location.name)]).await?;
                 around.siblings = siblings
                     .into_iter()
                     .filter_map(|entry| match entry {
@@ -100,9 +102,9 @@ impl Registry {
     /// When the store fails.
     pub async fn users_of(&self, id: &EntryId) -> Result<Vec<String>, StoreError> {
         let users = match id {
-            EntryId::Type(name) => self.list("type", name.as_str()).await?,
-            EntryId::Location(id) => self.list("location", &id.to_string()).await?,
-            EntryId::Connector(id) => self.list("connector", &id.to_string()).await?,
+            EntryId::Type(name) => self.list(&[("type", name.as_str())]).await?,
+            EntryId::Location(id) => self.list(&[("location", &id.to_string())]).await?,
+            EntryId::Connector(id) => self.list(&[("connector", &id.to_string())]).await?,
             EntryId::Sensor(_) | EntryId::Device(_) => Vec::new(),
         };
         Ok(users.iter().map(described).collect())
