@@ -26,6 +26,12 @@ pub(super) fn load(path: &Path, passphrase: Option<&Passphrase>) -> Result<Priva
     decode_secret_key(&text, Some(passphrase.text())).map_err(|_| KeyProblem::WrongPassphrase)
 }
 
+/// Whether a private key is opened by a passphrase only. A file that is no usable key is not.
+#[must_use]
+pub fn needs_passphrase(path: &Path) -> bool {
+    matches!(load(path, None), Err(KeyProblem::NeedsPassphrase))
+}
+
 /// Formats that say it only in words, so that the decoder finds just nonsense.
 fn is_encrypted(text: &str) -> bool {
     text.contains("ENCRYPTED PRIVATE KEY")

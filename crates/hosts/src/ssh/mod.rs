@@ -26,6 +26,7 @@ mod tests;
 
 pub use command::Output;
 pub use error::{KeyProblem, Phase, SshError};
+pub use key::needs_passphrase;
 pub use link::host_key;
 pub use session::Session;
 pub use target::{Agent, Identity, Passphrase, Target, Timeouts, Trust};

@@ -6,7 +6,7 @@ use russh::keys::Algorithm;
 use russh::keys::key::safe_rng;
 
 use super::world::{World, key, write_key};
-use crate::ssh::{KeyProblem, Passphrase, SshError};
+use crate::ssh::{KeyProblem, Passphrase, SshError, needs_passphrase};
 
 async fn problem(world: &World) -> KeyProblem {
     let error = world.refusal().await;
@@ -58,6 +58,7 @@ async fn an_encrypted_key_needs_its_passphrase() {
     let path = world.target.identity.key.clone().unwrap();
     write_key(&path, &own.encrypt(&mut safe_rng(), "open sesame").unwrap(), 0o600);
     assert_eq!(problem(&world).await, KeyProblem::NeedsPassphrase);
+    assert!(needs_passphrase(&path) && !needs_passphrase(world.home.path()));
     world.target.identity.passphrase = Some(Passphrase::new("sesame"));
     assert_eq!(problem(&world).await, KeyProblem::WrongPassphrase);
     world.target.identity.passphrase = Some(Passphrase::new("open sesame"));
