@@ -1,6 +1,6 @@
 //! The commands for hosts that are other machines.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use common::config::Config;
 
@@ -23,12 +23,12 @@ pub(super) async fn execute(
     match command {
         Command::Up { only: Some(_), .. } => unavailable("`up --only`"),
         Command::Up { demo: true, .. } => unavailable("`up --demo`"),
-        Command::Up { debug, .. } => up(&Fleet::new(config, built(options, debug))?, reporter).await,
+        Command::Up { debug, .. } => up(&opened(config, built(options, debug))?, reporter).await,
         Command::Plan {
             detailed_exitcode,
             debug,
         } => {
-            let plans = Fleet::new(config, built(options, debug))?.plan(reporter).await?;
+            let plans = opened(config, built(options, debug))?.plan(reporter).await?;
             for plan in &plans {
                 show(&plan.to_string());
             }
@@ -38,7 +38,7 @@ pub(super) async fn execute(
             Ok(())
         }
         Command::Status => {
-            let fleet = Fleet::new(config, options)?;
+            let fleet = opened(config, options)?;
             let (status, away) = fleet.status().await?;
             show(&status.to_string());
             match (away, status.unready()) {
@@ -54,12 +54,27 @@ pub(super) async fn execute(
             if delete_data && !yes && !confirmed(&config.name, "everything of it on every host")? {
                 return Err(Failure::new(Exit::Failed, "nothing was stopped or deleted"));
             }
-            Fleet::new(config, options)?.down(delete_data, reporter).await
+            opened(config, options)?.down(delete_data, reporter).await
         }
         Command::Logs { .. } => unavailable("`logs`"),
         Command::Restart { .. } => unavailable("`restart`"),
         Command::Prerequisites => unavailable("`prerequisites`"),
     }
+}
+
+/// The hosts, with the private keys opened that a person must open.
+fn opened(config: Config, options: Options) -> Result<Fleet, Failure> {
+    let mut fleet = Fleet::new(config, options)?;
+    fleet.unlock(|path| {
+        // Without a terminal the error of the first connection says what to do.
+        if !std::io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let asked = rpassword::prompt_password(format!("passphrase of {}: ", path.display()));
+        let unread = |error| Failure::new(Exit::Failed, format!("the passphrase could not be read: {error}"));
+        asked.map(Some).map_err(unread)
+    })?;
+    Ok(fleet)
 }
 
 /// How the services are compiled.

@@ -67,7 +67,7 @@ impl Fleet {
     }
 
     /// The services first: the deployer would start its instances again. Units that are not on a host do not count.
-    fn stop_services(&self) -> String {
+    pub(super) fn stop_services(&self) -> String {
         let name = &self.inventory.config.name;
         format!(
             "for unit in $({}); do
@@ -104,7 +104,7 @@ exit 0"
         )
     }
 
-    fn remove(&self) -> String {
+    pub(super) fn remove(&self) -> String {
         let (config, names) = (&self.inventory.config, &self.inventory.names);
         let (name, data) = (&config.name, config.data_dir.display());
         format!(

@@ -1,11 +1,11 @@
 //! The hosts of an installation with what each of them runs. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use common::config::{Config, Role};
-use hosts::ssh::{Identity, Target, Timeouts, Trust};
+use common::config::{Config, Role, Ssh};
+use hosts::ssh::{Identity, Passphrase, Target, Timeouts, Trust};
 
 use super::placement::{managers, place};
 use crate::network::{Names, Subnet, choose_subnet};
@@ -36,6 +36,8 @@ pub(super) struct Inventory {
     pub(super) names: Names,
     /// Addresses of applications, the same on every host: no packet of theirs leaves it.
     pub(super) subnet: Subnet,
+    /// What opens private keys that are encrypted, by file.
+    pub(super) passphrases: BTreeMap<PathBuf, Passphrase>,
 }
 
 impl Inventory {
@@ -66,7 +68,19 @@ impl Inventory {
             names: Names::new(&config.name),
             subnet: choose_subnet(&config.name, &[]).ok_or("no network is free for applications")?,
             config: config.clone(),
+            passphrases: BTreeMap::new(),
         })
+    }
+
+    /// Files of all private keys that are used, each once.
+    pub(super) fn keys(&self) -> BTreeSet<PathBuf> {
+        (0..self.machines.len())
+            .filter_map(|index| self.target(index))
+            .flat_map(|target| {
+                let bastion = target.bastion.and_then(|bastion| bastion.identity.key);
+                target.identity.key.into_iter().chain(bastion)
+            })
+            .collect()
     }
 
     /// Internal address of the host that runs something.
@@ -99,17 +113,25 @@ impl Inventory {
     /// The way to a host.
     pub(super) fn target(&self, index: usize) -> Option<Target> {
         let (host, machine) = (self.config.hosts.get(index)?, self.machines.get(index)?);
-        let ssh = host.ssh.or(&self.config.ssh);
+        Some(self.way(&machine.name, &machine.address, &host.ssh))
+    }
+
+    /// The way to whatever has a name, an address and perhaps words of its own about SSH.
+    pub(super) fn way(&self, name: &str, address: &str, own: &Ssh) -> Target {
+        let ssh = own.or(&self.config.ssh);
         let known_hosts = ssh.known_hosts.clone().unwrap_or_else(default_known_hosts);
         let user = ssh.user.clone().unwrap_or_else(|| "ec2-user".to_owned());
         let trust = |fingerprint: Option<String>| Trust {
             fingerprint,
             known_hosts: known_hosts.clone(),
         };
-        let identity = |key: Option<PathBuf>| Identity {
-            agent: key.is_none().into(),
-            key: key.map(|path| home(&path)),
-            passphrase: None,
+        let identity = |key: Option<PathBuf>| {
+            let key = key.map(|path| home(&path));
+            Identity {
+                agent: key.is_none().into(),
+                passphrase: key.as_ref().and_then(|path| self.passphrases.get(path)).cloned(),
+                key,
+            }
         };
         let bastion = ssh.bastion.as_ref().map(|bastion| {
             Box::new(Target {
@@ -123,16 +145,16 @@ impl Inventory {
                 timeouts: Timeouts::default(),
             })
         });
-        Some(Target {
-            name: machine.name.clone(),
-            address: machine.address.clone(),
+        Target {
+            name: name.to_owned(),
+            address: address.to_owned(),
             port: ssh.port.unwrap_or(22),
             identity: identity(ssh.key.clone()),
             trust: trust(ssh.host_key.clone()),
             user,
             bastion,
             timeouts: Timeouts::default(),
-        })
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod connection;
 mod down;
 mod inventory;
 mod items;
+mod leaving;
 mod locking;
 mod payload;
 mod placement;
@@ -15,8 +16,11 @@ mod status;
 mod survey;
 mod up;
 
+use std::path::Path;
+
 use common::config::Config;
 use hosts::Plan;
+use hosts::ssh::{Passphrase, needs_passphrase};
 
 use crate::failure::{Exit, Failure};
 use crate::installation::{Installation, Options};
@@ -43,6 +47,21 @@ impl Fleet {
             on: Installation::new(config, options),
             inventory,
         })
+    }
+
+    /// Asks for the passphrase of each private key that needs one. One that `ask` has none for stays closed.
+    ///
+    /// # Errors
+    /// What `ask` returns.
+    pub fn unlock<E>(&mut self, ask: impl Fn(&Path) -> Result<Option<String>, E>) -> Result<(), E> {
+        for path in self.inventory.keys() {
+            if needs_passphrase(&path)
+                && let Some(passphrase) = ask(&path)?
+            {
+                self.inventory.passphrases.insert(path, Passphrase::new(passphrase));
+            }
+        }
+        Ok(())
     }
 
     /// Looks what there is to do, and does nothing.
@@ -77,6 +96,14 @@ impl Fleet {
             packages::install(&missing, &crate::Layout::machine().join("packages.log")).await?;
         }
         Ok(payload::prepare(&self.on, reporter).await?)
+    }
+
+    /// Version of the C library that a host must have for the programs as they are built here, major and minor.
+    ///
+    /// # Errors
+    /// When they cannot be built or read.
+    pub async fn needs_glibc(&self, reporter: &dyn Reporter) -> Result<(u32, u32), Failure> {
+        Ok(self.prepare(reporter).await?.glibc()?)
     }
 
     /// Name of the installation.

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use common::config::Role;
 
 use super::inventory::Inventory;
+use super::leaving::{self, Former};
 
 /// What one host said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub(super) struct Survey {
     pub(super) swarm: Option<(String, bool)>,
     /// Its addresses.
     pub(super) addresses: Vec<Ipv4Addr>,
+    /// The hosts of the last `up` that reached it.
+    pub(super) hosts: Vec<Former>,
     /// Its secrets: a line each.
     pub(super) secrets: String,
 }
@@ -36,6 +39,7 @@ echo \"marker $(cat {data}/installation 2>/dev/null)\"
 [ ! -e {data}/registry/docker ] || echo data registry
 echo \"swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}} {{{{if .Swarm.Cluster}}}}{{{{.Swarm.Cluster.ID}}}}{{{{end}}}}' 2>/dev/null)\"
 ip -4 -o addr 2>/dev/null | sed -n 's|.* inet \\([0-9.]*\\)/.*|address \\1|p'
+echo \"hosts $(cat {data}/etc/hosts.json 2>/dev/null)\"
 echo secrets
 {secrets}"
     )
@@ -50,6 +54,9 @@ impl Survey {
             ..Self::default()
         };
         for line in facts.lines() {
+            if let Some(known) = line.strip_prefix("hosts ") {
+                survey.hosts = leaving::read(known);
+            }
             match line.split_whitespace().collect::<Vec<_>>().as_slice() {
                 ["marker", name] => survey.marker = Some((*name).to_owned()),
                 ["full"] => survey.full = true,
@@ -168,6 +175,7 @@ mod tests {
             data: vec![Role::Kafka],
             swarm: Some(("abc".to_owned(), true)),
             addresses: vec![Ipv4Addr::new(192, 0, 2, 1)],
+            hosts: Vec::new(),
             secrets: "token.key k\n".to_owned(),
         };
         assert_eq!(survey, wanted);

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::connection::{Problem, connect, failure};
 use super::items::{Stage, items};
+use super::leaving::{self, Leaver};
 use super::locking::Locks;
 use super::payload::Payload;
 use super::secrets::Secrets;
@@ -42,6 +43,10 @@ pub(super) struct Run<'a> {
     secrets: Secrets,
     members: Vec<Member>,
     problems: Vec<Problem>,
+    /// Hosts that are no longer named.
+    leavers: Vec<Leaver>,
+    /// The host that manages the swarm already.
+    gate: Option<usize>,
     /// Whether the installation's key was made up in this run.
     invented: bool,
 }
@@ -55,6 +60,8 @@ impl<'a> Run<'a> {
             secrets: Secrets::default(),
             members: Vec::new(),
             problems: Vec::new(),
+            leavers: Vec::new(),
+            gate: None,
             invented: false,
         };
         for (index, connected) in connect(&fleet.inventory).await.into_iter().enumerate() {
@@ -120,6 +127,13 @@ impl<'a> Run<'a> {
         }
         self.understand(&surveys)?;
         let gate = survey::gate(&surveys);
+        self.gate = gate;
+        let (leavers, problems) = leaving::look(&self.fleet.inventory, &surveys).await;
+        if !problems.is_empty() {
+            self.problems.extend(problems);
+            return Err(failure(std::mem::take(&mut self.problems), &self.fleet.resume("up")));
+        }
+        self.leavers = leavers;
         let glibc = self.payload.glibc()?;
         let (inventory, payload, secrets) = (&self.fleet.inventory, &self.payload, &self.secrets);
         let looked = join_all(self.members.iter_mut().map(async |member| {
@@ -188,18 +202,19 @@ impl<'a> Run<'a> {
 
     /// The plans, and what went wrong.
     pub(super) async fn into_plans(self) -> (Vec<Plan>, Vec<Problem>) {
-        let plans = self.members.into_iter().filter_map(|member| member.plan).collect();
-        (plans, self.problems)
+        let stay = self.members.into_iter().filter_map(|member| member.plan);
+        let leave = self.leavers.into_iter().filter_map(Leaver::into_plan);
+        (stay.chain(leave).collect(), self.problems)
     }
 
-    /// Makes everything of one stage so, on all hosts at once. Tells whether there was anything to do.
+    /// Makes everything of one stage so. Tells whether there was anything to do.
     async fn make(&mut self, stage: Stage, reporter: &dyn Reporter) -> bool {
         let all: Vec<(usize, Arc<Remote>)> = self
             .members
             .iter()
             .map(|member| (member.index, member.access.clone()))
             .collect();
-        let made = join_all(self.members.iter().map(async |member| {
+        let one = async |member: &Member| {
             let (mut count, plan) = (0, member.plan.as_ref());
             for action in plan.into_iter().flat_map(|plan| &plan.actions) {
                 let Some((_, item)) = member.items.get(action.item).filter(|(when, _)| *when == stage) else {
@@ -209,8 +224,16 @@ impl<'a> Run<'a> {
                 count += 1;
             }
             Ok(count)
-        }))
-        .await;
+        };
+        let mut made = Vec::new();
+        if stage == Stage::Join {
+            // One after the other: a swarm takes its managers in one by one.
+            for member in &self.members {
+                made.push(one(member).await);
+            }
+        } else {
+            made = join_all(self.members.iter().map(one)).await;
+        }
         self.settle(made).into_iter().sum::<usize>() > 0
     }
 }
@@ -301,7 +324,10 @@ impl Run<'_> {
     /// Looks, makes and waits.
     async fn guarded(&mut self, reporter: &dyn Reporter) -> Result<bool, Failure> {
         self.look().await?;
-        let mut changed = false;
+        let gate = self.members.iter().find(|member| Some(member.index) == self.gate);
+        let gate = gate.map(|member| member.access.clone());
+        let leavers = std::mem::take(&mut self.leavers);
+        let mut changed = leaving::part(self.fleet, gate, &leavers, reporter).await?;
         for stage in Stage::ALL {
             let began = Instant::now();
             if stage == Stage::Services && self.invented && !self.has_console() {

@@ -57,8 +57,7 @@ fn script(kind: &Kind, packages: Option<PackageManager>, input: Option<&str>) ->
     match kind {
         Kind::Packages(needs) => {
             let manager = packages.unwrap_or(PackageManager::Apt);
-            let names: Vec<&str> = needs.iter().map(|need| need.package(manager)).collect();
-            manager.install(&names)
+            manager.install(needs)
         }
         Kind::Account { name } => format!(
             "useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin {}",

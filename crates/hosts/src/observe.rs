@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::access::{Access, AccessError, failed};
 use crate::item::{Item, Kind};
 use crate::packages::PackageManager;
-use crate::shell::quote;
+use crate::shell::{SEEN, quote};
 use crate::unit::FINGERPRINT;
 
 /// How long a look may take.
@@ -60,7 +60,7 @@ pub enum Found {
 /// The script that looks at a host and at every item.
 #[must_use]
 pub fn script(items: &[Item], data_dir: &str) -> String {
-    let mut text = format!("{PREAMBLE}\nfree={}\n{FACTS}\n", quote(data_dir));
+    let mut text = format!("{PREAMBLE}{SEEN}\nfree={}\n{FACTS}\n", quote(data_dir));
     for (index, item) in items.iter().enumerate() {
         let written = writeln!(
             text,
@@ -91,16 +91,6 @@ unit() { # name sha256 fingerprint
   [ "$(systemctl is-active "$1")" = active ] || { echo different not running; return; }
   pid="$(systemctl show -p MainPID --value "$1")"
   tr '\0' '\n' < "/proc/$pid/environ" | grep -qx "VARIABLE=$3" && echo right || echo different runs with what was before
-}
-seen() { # any of
-  for thing in "$@"; do
-    case "$thing" in
-      *'*'*) compgen -G "$thing" >/dev/null && return 0 ;;
-      /*) [ -e "$thing" ] && return 0 ;;
-      *) command -v "$thing" >/dev/null && return 0 ;;
-    esac
-  done
-  return 1
 }
 "#;
 

@@ -1,13 +1,20 @@
 //! Packages by what they bring, in the words of each distribution.
 
+use crate::shell::{SEEN, quote};
+
 /// A package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PackageManager {
     /// Debian and Ubuntu.
     Apt,
-    /// Amazon Linux 2023, Fedora and what is like Red Hat's.
-    Dnf,
+    /// `dnf` of Amazon Linux 2023.
+    Amazon,
+    /// `dnf` of Red Hat, Fedora and their relatives.
+    RedHat,
 }
+
+/// Where the Docker Engine comes from on systems that have none of their own.
+const DOCKER: &str = "https://download.docker.com/linux";
 
 impl PackageManager {
     /// Reads which one a system has from its `/etc/os-release`.
@@ -24,15 +31,39 @@ impl PackageManager {
         let family = format!("{} {}", field("ID"), field("ID_LIKE"));
         family.split_whitespace().find_map(|id| match id {
             "debian" | "ubuntu" => Some(Self::Apt),
-            "amzn" | "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => Some(Self::Dnf),
+            "amzn" => Some(Self::Amazon),
+            "fedora" | "rhel" | "centos" | "rocky" | "almalinux" => Some(Self::RedHat),
             _ => None,
         })
     }
 
-    /// The script that installs packages.
+    /// The script that installs what brings the needs. What no package of the system brings must be there already.
     #[must_use]
-    pub fn install(self, packages: &[&str]) -> String {
-        let list = packages.join(" ");
+    pub fn install(self, needs: &[Need]) -> String {
+        let mut script = String::new();
+        let mut packages = Vec::new();
+        for need in needs {
+            match need.package(self) {
+                Some(package) => packages.push(package),
+                None => script.push_str(&self.demand(need)),
+            }
+        }
+        script + &self.fetch(&packages.join(" "))
+    }
+
+    fn demand(self, need: &Need) -> String {
+        let what = need.seen.first().copied().unwrap_or(need.apt);
+        let seen: Vec<String> = need.seen.iter().map(|thing| quote(thing)).collect();
+        format!(
+            "{SEEN}seen {} || {{ echo {} >&2; exit 1; }}\n",
+            seen.join(" "),
+            quote(&format!(
+                "no package of this system brings {what}: install it by hand, or let another host run what needs it (`services` in config.json)"
+            ))
+        )
+    }
+
+    fn fetch(self, list: &str) -> String {
         match self {
             // A package that starts its service would take a port or a data folder that is wanted otherwise.
             Self::Apt => format!(
@@ -49,7 +80,16 @@ apt-get -q -o DPkg::Lock::Timeout=300 update
 apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends {list}
 "
             ),
-            Self::Dnf => format!("set -e\ndnf -q -y install {list}\n"),
+            Self::Amazon => format!("set -e\ndnf -q -y install {list}\n"),
+            Self::RedHat => format!(
+                "\
+set -e
+. /etc/os-release
+case \"$ID\" in fedora) system=fedora ;; *) system=centos ;; esac
+command -v dockerd >/dev/null || [ -e /etc/yum.repos.d/docker-ce.repo ] || curl -fsSL -o /etc/yum.repos.d/docker-ce.repo {DOCKER}/$system/docker-ce.repo
+dnf -q -y install {list}
+"
+            ),
         }
     }
 }
@@ -61,17 +101,20 @@ pub struct Need {
     pub seen: &'static [&'static str],
     /// Debian's name of the package.
     pub apt: &'static str,
-    /// Amazon Linux's and Red Hat's.
-    pub dnf: &'static str,
+    /// Amazon Linux's, where it has one.
+    pub amazon: Option<&'static str>,
+    /// Red Hat's and its relatives', where they have one.
+    pub red_hat: Option<&'static str>,
 }
 
 impl Need {
-    /// Name of the package.
+    /// Name of the package; none where the system has none.
     #[must_use]
-    pub fn package(&self, manager: PackageManager) -> &'static str {
+    pub fn package(&self, manager: PackageManager) -> Option<&'static str> {
         match manager {
-            PackageManager::Apt => self.apt,
-            PackageManager::Dnf => self.dnf,
+            PackageManager::Apt => Some(self.apt),
+            PackageManager::Amazon => self.amazon,
+            PackageManager::RedHat => self.red_hat,
         }
     }
 }
@@ -83,13 +126,13 @@ mod tests {
     #[test]
     fn distributions_are_told_apart() {
         let apt = Some(PackageManager::Apt);
-        let dnf = Some(PackageManager::Dnf);
+        let (amazon, red_hat) = (Some(PackageManager::Amazon), Some(PackageManager::RedHat));
         for (text, wanted) in [
             ("NAME=\"Debian GNU/Linux\"\nID=debian\n", apt),
             ("ID=ubuntu\nID_LIKE=debian\n", apt),
             ("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n", apt),
-            ("ID=\"amzn\"\nID_LIKE=\"fedora\"\n", dnf),
-            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", dnf),
+            ("ID=\"amzn\"\nID_LIKE=\"fedora\"\n", amazon),
+            ("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n", red_hat),
             ("ID=alpine\n", None),
             ("", None),
         ] {

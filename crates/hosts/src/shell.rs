@@ -9,6 +9,20 @@ pub(crate) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// A function of the shell: whether any of some programs (by name) or files (by path, `*` allowed) is there.
+pub(crate) const SEEN: &str = r#"
+seen() { # any of
+  for thing in "$@"; do
+    case "$thing" in
+      *'*'*) compgen -G "$thing" >/dev/null && return 0 ;;
+      /*) [ -e "$thing" ] && return 0 ;;
+      *) command -v "$thing" >/dev/null && return 0 ;;
+    esac
+  done
+  return 1
+}
+"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,10 @@ use crate::stack::{ADMIN_PASSWORD, Stack};
 use crate::wait::until;
 
 const SOON: Duration = Duration::from_secs(60);
+/// Its C library: the oldest that programs must run with.
+const AMAZON_LINUX_2023: (u32, u32) = (2, 34);
+/// Highest `systemd-analyze security` of a unit: 10 is unconfined.
+const EXPOSED: f64 = 3.0;
 
 /// `config.json` as an admin would write it for the hosts of a rig.
 pub(crate) fn config(rig: &Rig) -> Result<Config> {
@@ -45,12 +49,12 @@ fn fleet(rig: &Rig) -> Result<Fleet> {
 }
 
 /// A file for the command, and the command: `bootstrap --config FILE …`.
-struct Command {
-    config: std::path::PathBuf,
+pub(super) struct Command {
+    pub(super) config: std::path::PathBuf,
 }
 
 impl Command {
-    fn new(folder: &std::path::Path, rig: &Rig, change: impl FnOnce(&mut Config)) -> Result<Self> {
+    pub(super) fn new(folder: &std::path::Path, rig: &Rig, change: impl FnOnce(&mut Config)) -> Result<Self> {
         let mut wanted = config(rig)?;
         change(&mut wanted);
         let config = folder.join("config.json");
@@ -59,7 +63,7 @@ impl Command {
     }
 
     /// Runs it; it must end with a code and say certain words.
-    fn ends(&self, arguments: &[&str], code: i32, words: &[&str]) -> Result<String> {
+    pub(super) fn ends(&self, arguments: &[&str], code: i32, words: &[&str]) -> Result<String> {
         let (found, said) = crate::admin::run(&self.config, arguments)?;
         ensure!(
             found == Some(code),
@@ -76,157 +80,8 @@ impl Command {
 const BUILD: &[&str] = if cfg!(debug_assertions) { &["--debug"] } else { &[] };
 
 /// A command that builds, with its options.
-fn built<'a>(words: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn built<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [words, BUILD].concat()
-}
-
-/// What can be wrong with hosts: each has its own words and exit code, and does the others no harm. Then `up` is ended with
-/// SIGKILL at several moments, and goes on where it was.
-pub(super) async fn adverse(_: &Stack) -> Result<()> {
-    let rig = Rig::start("iot-rig-adverse", 3).await?;
-    let outcome = async {
-        strangers(&rig).await?;
-        faults(&rig).await?;
-        interruptions(&rig, 3).await.map(drop)
-    }
-    .await;
-    rig.remove().await?;
-    outcome
-}
-
-/// Keys: wrong ones, unknown ones, changed ones. Nobody gets further than that.
-async fn strangers(rig: &Rig) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let [first, second, _] = rig.hosts() else {
-        anyhow::bail!("three hosts")
-    };
-    let other = folder.path().join("other.pem");
-    let path = other.to_string_lossy();
-    let made = std::process::Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-f", &path])
-        .status()?;
-    ensure!(made.success(), "no key");
-    let wrong = Command::new(folder.path(), rig, |config| config.ssh.key = Some(other.clone()))?;
-    wrong.ends(
-        &built(&["up"]),
-        4,
-        &[&first.name, "`ec2-user` was refused", "resume with:"],
-    )?;
-
-    let unknown = folder.path().join("known_hosts");
-    std::fs::write(&unknown, "")?;
-    let command = Command::new(folder.path(), rig, |config| {
-        config.ssh.known_hosts = Some(unknown.clone())
-    })?;
-    command.ends(&built(&["up"]), 5, &["host key is not known", "SHA256:"])?;
-
-    let known = std::fs::read_to_string(rig.known_hosts())?;
-    let keys: Vec<&str> = known.lines().collect();
-    let key = |host: std::net::Ipv4Addr| {
-        keys.iter()
-            .find_map(|line| line.strip_prefix(&format!("{host} ")))
-            .context("a known key")
-    };
-    let swapped = format!(
-        "{} {}\n{} {}\n",
-        first.address,
-        key(second.address)?,
-        second.address,
-        key(first.address)?
-    );
-    std::fs::write(&unknown, swapped)?;
-    let said = command.ends(&built(&["up"]), 5, &["host key CHANGED", "nothing was sent"])?;
-    ensure!(
-        said.matches("SHA256:").count() >= 4,
-        "both fingerprints of both hosts: {said}"
-    );
-    for host in rig.hosts().iter().take(2) {
-        let left = rig.run(host, "ls -d /var/lib/iot 2>/dev/null || true").await?;
-        ensure!(left.trim().is_empty(), "{} was changed", host.name);
-    }
-    Ok(())
-}
-
-/// One host is away, or full, or lets nobody become root: the two others come as far as they can.
-async fn faults(rig: &Rig) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let command = Command::new(folder.path(), rig, |_| {})?;
-    let [first, second, third] = rig.hosts() else {
-        anyhow::bail!("three hosts")
-    };
-
-    rig.run(third, "mv /etc/sudoers.d /etc/sudoers.away").await?;
-    command.ends(
-        &built(&["up"]),
-        4,
-        &[&third.name, "may not use sudo without a password"],
-    )?;
-    rig.run(third, "mv /etc/sudoers.away /etc/sudoers.d").await?;
-    unharmed(rig, &[first, second]).await?;
-
-    let cache = "/home/ec2-user/.cache";
-    rig.run(
-        third,
-        &format!("install -d -o ec2-user -g ec2-user {cache} && mount -t tmpfs -o size=1m,uid=$(id -u ec2-user) tmpfs {cache}"),
-    )
-    .await?;
-    command.ends(&built(&["up"]), 1, &[&third.name, "the disk is full"])?;
-    rig.run(third, &format!("umount {cache}")).await?;
-    unharmed(rig, &[first, second]).await?;
-
-    rig.kill(third).await?;
-    command.ends(&built(&["up"]), 4, &[&third.name, "no answer within"])?;
-    unharmed(rig, &[first, second]).await?;
-    command.ends(&["status"], 4, &[&third.name, "application-manager"])?;
-    rig.start_again(third).await?;
-
-    rig.run(third, "kill -STOP $(systemctl show -p MainPID --value ssh)")
-        .await?;
-    command.ends(&built(&["up"]), 4, &[&third.name, "no answer within"])?;
-    rig.run(third, "kill -CONT $(systemctl show -p MainPID --value ssh)")
-        .await?;
-    Ok(())
-}
-
-/// Their agents are ready.
-async fn unharmed(rig: &Rig, hosts: &[&crate::rig::RigHost]) -> Result<()> {
-    for host in hosts {
-        let state = rig.run(host, "systemctl is-active iot-agent").await?;
-        ensure!(state.trim() == "active", "the agent of {} is {state}", host.name);
-    }
-    Ok(())
-}
-
-/// Kills `up` at moments spread over its run, on hosts that are emptied before; then it must finish and leave nothing to do.
-/// Returns how long each whole `up` took.
-pub(crate) async fn interruptions(rig: &Rig, count: u32) -> Result<Duration> {
-    let folder = tempfile::tempdir()?;
-    let command = Command::new(folder.path(), rig, |_| {})?;
-    command.ends(&["down", "--delete-data", "--yes"], 0, &[])?;
-    let whole = Instant::now();
-    for number in 1..=count {
-        let mut up = tokio::process::Command::new(crate::admin::program()?)
-            .arg("--config")
-            .arg(&command.config)
-            .args(built(&["up"]))
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        // After so many lines of progress, wherever that is.
-        let lines = 8 * number;
-        let said = up.stdout.take().context("its output")?;
-        let mut said = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(said));
-        for _ in 0..lines {
-            if said.next_line().await?.is_none() {
-                break;
-            }
-        }
-        up.kill().await?;
-    }
-    command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
-    command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
-    Ok(whole.elapsed())
 }
 
 /// `plan`, `up`, `plan`, `status`, applications on several nodes, `down`.
@@ -246,6 +101,8 @@ async fn play(rig: &Rig) -> Result<()> {
         "{plans:?}"
     );
 
+    let glibc = fleet.needs_glibc(reporter.as_ref()).await.map_err(failed)?;
+    ensure!(glibc <= AMAZON_LINUX_2023, "the programs need glibc {glibc:?}");
     let summary = fleet.up(reporter.as_ref()).await.map_err(failed)?;
     say(&format!(
         "    three hosts from nothing: {:.1} s",
@@ -270,6 +127,7 @@ async fn play(rig: &Rig) -> Result<()> {
     let password = summary.first_password.context("a one-time password")?;
     let base = summary.address.trim_end_matches('/').to_owned();
     let admin = Client::sign_in_first(&base, "admin", &password, ADMIN_PASSWORD).await?;
+    confined(rig).await?;
     main_job(&admin, rig).await?;
     comes_back(&fleet, rig).await?;
     fleet.down(true, reporter.as_ref()).await.map_err(failed)?;
@@ -279,6 +137,28 @@ async fn play(rig: &Rig) -> Result<()> {
             .await?;
         ensure!(left.trim().is_empty(), "{} keeps {left}", host.name);
     }
+    Ok(())
+}
+
+/// systemd finds every unit confined.
+async fn confined(rig: &Rig) -> Result<()> {
+    let ask = "for unit in /etc/systemd/system/iot-*.service; do case $unit in *-network.service) ;; *) systemd-analyze security --no-pager $(basename $unit) | tail -1 ;; esac; done";
+    let mut worst = (0.0, String::new());
+    for host in rig.hosts() {
+        for line in rig.run(host, ask).await?.lines() {
+            let level = line
+                .rsplit(": ")
+                .next()
+                .and_then(|level| level.split_whitespace().next());
+            let level: f64 = level.with_context(|| line.to_owned())?.parse()?;
+            ensure!(level <= EXPOSED, "{line}");
+            if level > worst.0 {
+                worst = (level, line.to_owned());
+            }
+        }
+    }
+    ensure!(worst.0 > 0.0, "no unit was judged");
+    say(&format!("    {}", worst.1));
     Ok(())
 }
 

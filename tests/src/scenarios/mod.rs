@@ -1,5 +1,6 @@
 //! What is shown, one file per story.
 
+mod adverse;
 mod boundaries;
 mod browser;
 mod exactness;
@@ -8,6 +9,7 @@ mod hostile;
 mod hosts;
 mod lifecycle;
 mod measured;
+mod membership;
 mod messages;
 mod path;
 mod state;
@@ -67,11 +69,13 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "a_person_walks_the_whole_path_in_a_browser" => browser::path,
     "every_page_in_every_state" => browser::pages,
     "three_hosts_from_nothing_over_ssh" => hosts::three,
-    "hosts_that_refuse_are_away_or_full" => hosts::adverse,
+    "hosts_that_refuse_are_away_or_full" => adverse::all,
+    "a_host_joins_and_another_leaves" => membership::joins_and_leaves,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
 ];
 
+pub(crate) use adverse::interruptions;
 pub use exactness::{Toll, checkpoint, run_with_faults};
-pub(crate) use hosts::{config as hosts_config, interruptions};
+pub(crate) use hosts::config as hosts_config;
 pub use path::instance_is;

@@ -5,38 +5,45 @@ use hosts::{Item, Kind, Need};
 
 use super::{On, Stage, Staged, file, state};
 use crate::files;
+use crate::fleet::leaving;
 
 const ENGINE: [Need; 3] = [
     Need {
         seen: &["dockerd"],
         apt: "docker.io",
-        dnf: "docker",
+        amazon: Some("docker"),
+        red_hat: Some("docker-ce"),
     },
     Need {
         seen: &["iptables"],
         apt: "iptables",
-        dnf: "iptables-nft",
+        amazon: Some("iptables-nft"),
+        red_hat: Some("iptables-nft"),
     },
     Need {
         seen: &["ip"],
         apt: "iproute2",
-        dnf: "iproute",
+        amazon: Some("iproute"),
+        red_hat: Some("iproute"),
     },
 ];
 const JAVA: Need = Need {
     seen: &["java"],
     apt: "default-jre-headless",
-    dnf: "java-17-amazon-corretto-headless",
+    amazon: Some("java-17-amazon-corretto-headless"),
+    red_hat: Some("java-17-openjdk-headless"),
 };
 const POSTGRESQL: Need = Need {
     seen: &["/usr/lib/postgresql/*/bin/postgres", "postgres"],
     apt: "postgresql",
-    dnf: "postgresql15-server",
+    amazon: Some("postgresql15-server"),
+    red_hat: Some("postgresql-server"),
 };
 const REGISTRY: Need = Need {
     seen: &["docker-registry"],
     apt: "docker-registry",
-    dnf: "docker-distribution",
+    amazon: None,
+    red_hat: None,
 };
 
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
@@ -60,6 +67,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         // Before anything else is in it: a folder that is full and not ours is left alone.
         on.text("installation", 0o644, format!("{}\n", on.name())),
         on.folder("etc", "root", 0o755),
+        on.text("etc/hosts.json", 0o644, leaving::record(on.inventory)),
         on.folder("releases", "root", 0o755),
         on.folder("run", "root", 0o755),
         on.folder("secrets", &on.account, 0o700),

@@ -74,8 +74,11 @@ WantedBy=multi-user.target
 ",
         on.name()
     );
+    let script = Content::Text(script);
+    // What was applied is compared with what shall be: the file on the host may be about to change.
+    let wanted = script.sha256();
     vec![
-        file(path.clone(), "root", 0o755, Content::Text(script)),
+        file(path.clone(), "root", 0o755, script),
         file(
             format!("/etc/systemd/system/{unit_name}.service"),
             "root",
@@ -85,7 +88,7 @@ WantedBy=multi-user.target
         state(
             "bridge and firewall",
             format!(
-                "[ \"$(systemctl is-enabled {unit_name})\" = enabled ] && [ \"$(systemctl is-active {unit_name})\" = active ] && [ \"$(cat /run/{unit_name})\" = \"$(sha256sum < {path})\" ] && {path} check"
+                "[ \"$(systemctl is-enabled {unit_name})\" = enabled ] && [ \"$(systemctl is-active {unit_name})\" = active ] && [ \"$(cut -d' ' -f1 /run/{unit_name})\" = {wanted} ] && {path} check"
             ),
             format!(
                 "systemctl daemon-reload; systemctl enable -q {unit_name}; systemctl reload-or-restart {unit_name} || {{ journalctl -u {unit_name} -n 20 --no-pager -o cat >&2; exit 1; }}"

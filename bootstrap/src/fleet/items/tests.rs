@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use common::config::Config;
-use hosts::Upload;
+use hosts::{PackageManager, Upload};
 
 use super::*;
 
@@ -57,6 +57,19 @@ fn what_each_of_three_hosts_gets() {
         })
         .collect();
     insta::assert_snapshot!(lists.join("\n"));
+}
+
+#[test]
+fn packages_of_every_system_that_is_known() {
+    let config = three();
+    let needs = of(&config, 0).into_iter().find_map(|(_, item)| match item.kind {
+        Kind::Packages(needs) => Some(needs),
+        _ => None,
+    });
+    let scripts: Vec<String> = [PackageManager::Apt, PackageManager::Amazon, PackageManager::RedHat]
+        .map(|manager| format!("## {manager:?}\n{}", manager.install(needs.as_ref().unwrap())))
+        .into();
+    insta::assert_snapshot!(scripts.join("\n"));
 }
 
 #[test]
