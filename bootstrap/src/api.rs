@@ -28,6 +28,8 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its body as JSON, or as text where it is none.
     pub body: Value,
+    /// Where it says that there is more.
+    pub location: Option<String>,
 }
 
 impl Client {
@@ -186,12 +188,19 @@ impl Client {
 
     async fn expect_success(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let answer = self.send(method.clone(), path, body).await?;
-        let accepted = answer.status == StatusCode::ACCEPTED;
+        let promised = (answer.status == StatusCode::ACCEPTED)
+            .then(|| answer.location.clone())
+            .flatten();
         let body = success(&method, path, answer)?;
-        match body["operation"].as_str() {
-            Some(operation) if accepted => self.follow(&method, path, operation).await,
-            _ => Ok(body),
-        }
+        let Some(operation) = promised
+            .as_deref()
+            .and_then(|link| link.strip_prefix("/api/v1/operations/"))
+        else {
+            return Ok(body);
+        };
+        let known = self.follow(&method, path, operation).await?;
+        // A secret comes with the promise, and never again.
+        Ok(if body["operation"].is_null() { body } else { known })
     }
 
     /// Waits for the end of what another service carries out, and returns what it is about.
@@ -207,7 +216,10 @@ impl Client {
                 Some("done") => {
                     let link = known["link"].as_str().context("an operation says what it is about")?;
                     let shown = self.send(Method::GET, link, None).await?;
-                    return success(&Method::GET, link, shown);
+                    // What was made may be told of a moment later than that it was made.
+                    if shown.status != StatusCode::NOT_FOUND || began.elapsed() >= OPERATION_LIMIT {
+                        return success(&Method::GET, link, shown);
+                    }
                 }
                 Some("refused") => bail!("{method} {path}: {known}"),
                 _ => ensure!(
@@ -278,9 +290,15 @@ impl Client {
 async fn answer(request: reqwest::RequestBuilder) -> Result<Answer> {
     let response = request.send().await?;
     let status = response.status();
+    let location = response
+        .headers()
+        .get(reqwest::header::LOCATION)
+        .and_then(|link| link.to_str().ok())
+        .map(str::to_owned);
     let text = response.text().await?;
     Ok(Answer {
         status,
+        location,
         body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
     })
 }

@@ -95,7 +95,7 @@ exit 0"
         )
     }
 
-    fn stop_rest(&self) -> String {
+    pub(super) fn stop_rest(&self) -> String {
         let name = &self.inventory.config.name;
         format!(
             "units=$({} | grep -vx {name}-network)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use common::config::{Config, Role, Ssh};
+use common::config::{Config, Mode, Role, Ssh};
 use hosts::ssh::{Identity, Passphrase, Target, Timeouts, Trust};
 
 use super::placement::{managers, place};
@@ -81,6 +81,15 @@ impl Inventory {
                 target.identity.key.into_iter().chain(bastion)
             })
             .collect()
+    }
+
+    /// Whether a piece of infrastructure is run by the platform, and not by somebody else.
+    pub(super) fn manages(&self, role: Role) -> bool {
+        match role {
+            Role::Kafka => self.config.kafka.mode == Mode::Managed,
+            Role::Mongodb => self.config.mongodb.mode == Mode::Managed,
+            _ => true,
+        }
     }
 
     /// Internal address of the host that runs something.

@@ -18,6 +18,8 @@ pub(super) struct Survey {
     pub(super) data: Vec<Role>,
     /// Id of the swarm that it is in, and whether it manages it.
     pub(super) swarm: Option<(String, bool)>,
+    /// Its id in that swarm.
+    pub(super) node: Option<String>,
     /// Its addresses.
     pub(super) addresses: Vec<Ipv4Addr>,
     /// The hosts of the last `up` that reached it.
@@ -38,6 +40,7 @@ echo \"marker $(cat {data}/installation 2>/dev/null)\"
 [ ! -e {data}/kafka/data/meta.properties ] || echo data kafka
 [ ! -e {data}/registry/docker ] || echo data registry
 echo \"swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}} {{{{if .Swarm.Cluster}}}}{{{{.Swarm.Cluster.ID}}}}{{{{end}}}}' 2>/dev/null)\"
+echo \"node $(docker info --format '{{{{.Swarm.NodeID}}}}' 2>/dev/null)\"
 ip -4 -o addr 2>/dev/null | sed -n 's|.* inet \\([0-9.]*\\)/.*|address \\1|p'
 echo \"hosts $(cat {data}/etc/hosts.json 2>/dev/null)\"
 echo secrets
@@ -66,6 +69,7 @@ impl Survey {
                 ["swarm", "active", manages, id @ ..] => {
                     survey.swarm = Some((id.concat(), *manages == "true"));
                 }
+                ["node", id] => survey.node = Some((*id).to_owned()),
                 ["address", address] => survey.addresses.extend(address.parse::<Ipv4Addr>()),
                 _ => {}
             }
@@ -175,6 +179,7 @@ mod tests {
             data: vec![Role::Kafka],
             swarm: Some(("abc".to_owned(), true)),
             addresses: vec![Ipv4Addr::new(192, 0, 2, 1)],
+            node: None,
             hosts: Vec::new(),
             secrets: "token.key k\n".to_owned(),
         };

@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
         self.understand(&surveys)?;
         let gate = survey::gate(&surveys);
         self.gate = gate;
-        let (leavers, problems) = leaving::look(&self.fleet.inventory, &surveys).await;
+        let (leavers, problems) = leaving::look(&self.fleet.inventory, &surveys, &self.secrets).await;
         if !problems.is_empty() {
             self.problems.extend(problems);
             return Err(failure(std::mem::take(&mut self.problems), &self.fleet.resume("up")));
@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
     /// The plans, and what went wrong.
     pub(super) async fn into_plans(self) -> (Vec<Plan>, Vec<Problem>) {
         let stay = self.members.into_iter().filter_map(|member| member.plan);
-        let leave = self.leavers.into_iter().filter_map(Leaver::into_plan);
+        let leave = self.leavers.into_iter().map(Leaver::into_plan);
         (stay.chain(leave).collect(), self.problems)
     }
 

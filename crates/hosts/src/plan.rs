@@ -77,11 +77,15 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = &self.facts;
-        writeln!(
-            f,
-            "{} ({}, {}, {} processors, {} MiB memory, {} MiB free)",
-            self.host, facts.system, facts.architecture, facts.processors, facts.memory_mib, facts.free_mib
-        )?;
+        if *facts == Facts::default() {
+            writeln!(f, "{} (does not answer)", self.host)?;
+        } else {
+            writeln!(
+                f,
+                "{} ({}, {}, {} processors, {} MiB memory, {} MiB free)",
+                self.host, facts.system, facts.architecture, facts.processors, facts.memory_mib, facts.free_mib
+            )?;
+        }
         for action in &self.actions {
             match &action.change {
                 Change::Make => writeln!(f, "  + {}", action.name)?,

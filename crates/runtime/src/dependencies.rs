@@ -1,7 +1,7 @@
 //! What a service depends on: whether Kafka and MongoDB answer, and whether its own clients still hear them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::kafka::KafkaConfig;
 use crate::service::Context;
@@ -12,7 +12,13 @@ const LOST: Duration = Duration::from_secs(15);
 pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
     let (kafka, mongodb) = (context.health.part("kafka"), context.health.part("mongodb"));
     let mut away = [false; 2];
+    let mut outage = false;
     loop {
+        let kafka_config = context.kafka.clone();
+        if outage && tokio::task::spawn_blocking(move || kafka_config.answers_a_new_client()).await? {
+            // librdkafka loses partitions in an outage that neither find back nor complain; clients that are new have none.
+            anyhow::bail!("kafka was away: this process begins anew, with new clients");
+        }
         let publisher = context.publisher.clone();
         let ping = tokio::task::spawn_blocking(move || publisher.ping(Duration::from_secs(2)));
         let pings = [
@@ -37,6 +43,7 @@ pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
             }
             if std::mem::take(away) {
                 tracing::info!("{name} answers again");
+                outage |= name == "kafka";
             }
         }
         let pause = if context.health.waiting_for().is_empty() {
@@ -50,10 +57,18 @@ pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
 
 /// Ends with an error, and the process with it, when a Kafka client stays lost: a new process has new clients.
 pub(crate) async fn clients_find_back(kafka: Arc<KafkaConfig>) -> anyhow::Result<()> {
+    // Since when Kafka answers; an outage does not count.
+    let mut answers: Option<Instant> = None;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let asked = kafka.clone();
-        if let Some(lost) = tokio::task::spawn_blocking(move || asked.lost_client(LOST)).await? {
+        let answered = tokio::task::spawn_blocking(move || asked.has_doubts() && asked.answers_a_new_client()).await?;
+        if !answered {
+            answers = None;
+            continue;
+        }
+        let from = *answers.get_or_insert_with(Instant::now);
+        if let Some(lost) = kafka.lost_client(LOST, from) {
             anyhow::bail!("a kafka client is lost and does not find back: {lost}");
         }
     }

@@ -6,8 +6,8 @@
 //! # Invariants
 //! - `rdkafka` is used only in [`kafka`], `mongodb` only in [`mongo`] (and in the `store` files of services).
 //! - A message is acknowledged only after its handler returned `Ok` or it went to the dead-letter topic.
-//! - The process ends with a non-zero status when any of its tasks ends early, when it is fenced, when it stalls for 10 s, or when one of its
-//!   Kafka clients stays lost.
+//! - The process ends with a non-zero status when any of its tasks ends early, when it is fenced, when it stalls for 10 s, when one of its
+//!   Kafka clients stays lost, or when Kafka was away and is back.
 
 pub mod bus;
 pub mod health;

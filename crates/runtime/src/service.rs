@@ -45,7 +45,7 @@ pub struct Context {
     pub health: Health,
     /// Cancelled when the service is to end.
     pub shutdown: CancellationToken,
-    kafka: Arc<KafkaConfig>,
+    pub(crate) kafka: Arc<KafkaConfig>,
     pub(crate) publisher: Arc<KafkaPublisher>,
     tasks: Tasks,
 }

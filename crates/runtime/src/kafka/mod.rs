@@ -73,15 +73,21 @@ impl KafkaConfig {
         })
     }
 
-    /// Returns a client that has been lost for so long although Kafka answers others, and what is wrong with it. Blocks
-    /// while it asks Kafka.
+    /// Returns a client that has been lost for so long since `from`, and what is wrong with it.
     #[must_use]
-    pub fn lost_client(&self, long: Duration) -> Option<String> {
-        let lost = self.vitals.lost(long, Instant::now())?;
-        self.answers_a_new_client().then_some(lost)
+    pub fn lost_client(&self, long: Duration, from: Instant) -> Option<String> {
+        self.vitals.lost(long, from, Instant::now())
     }
 
-    fn answers_a_new_client(&self) -> bool {
+    /// Whether a client has something to complain of.
+    #[must_use]
+    pub fn has_doubts(&self) -> bool {
+        self.vitals.doubtful()
+    }
+
+    /// Whether Kafka answers a client that is new, and every partition of the heartbeats has a leader. Blocks.
+    #[must_use]
+    pub fn answers_a_new_client(&self) -> bool {
         let topic = self.topic(common::Topic::ServiceHeartbeats.name());
         let asked = self
             .client("probe")
@@ -136,6 +142,7 @@ impl KafkaConfig {
             .set("fetch.wait.max.ms", "100")
             .set("fetch.error.backoff.ms", "100")
             .set("fetch.queue.backoff.ms", "50")
+            .set("fetch.max.bytes", "8388608")
             .set("queued.max.messages.kbytes", "4096")
             .set("queued.min.messages", "1000")
             .set("allow.auto.create.topics", "false");

@@ -65,14 +65,22 @@ impl Vitals {
         }
     }
 
-    /// Returns a client that has been lost for so long, and what is wrong with it.
-    pub(super) fn lost(&self, long: Duration, now: Instant) -> Option<String> {
+    /// Returns a client that has been lost for so long, counted from `from` at the earliest, and what is wrong with it.
+    pub(super) fn lost(&self, long: Duration, from: Instant, now: Instant) -> Option<String> {
         let clients = self.lock();
         clients.all.values().find_map(|client| {
             let (complaint, since) = client.complaint.as_ref()?;
             let speaks = now.saturating_duration_since(client.heard) < SILENT;
-            (speaks && now.saturating_duration_since(*since) >= long).then(|| format!("{}: {complaint}", client.name))
+            // It must have complained after that moment, too: what it said before may have passed.
+            let speaks = speaks && client.heard >= from;
+            (speaks && now.saturating_duration_since((*since).max(from)) >= long)
+                .then(|| format!("{}: {complaint}", client.name))
         })
+    }
+
+    /// Whether a client complains.
+    pub(super) fn doubtful(&self) -> bool {
+        self.lock().all.values().any(|client| client.complaint.is_some())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Clients> {
@@ -89,8 +97,9 @@ impl Pulse {
         };
         client.complaint = match (complaint(said, &client.next), client.complaint.take()) {
             (None, _) => None,
-            (Some(what), Some((_, since))) => Some((what, since)),
-            (Some(what), None) => Some((what, now)),
+            // Each complaint has its own time: several that pass do not add up.
+            (Some(what), Some((before, since))) if what == before => Some((what, since)),
+            (Some(what), _) => Some((what, now)),
         };
         client.next = next_offsets(said);
         client.heard = now;
@@ -116,17 +125,19 @@ fn complaint(said: &Statistics, before: &BTreeMap<(String, i32), i64>) -> Option
     if said.client_type != "consumer" {
         return None;
     }
-    wanted(said).find_map(|(topic, partition)| {
+    let complaints = wanted(said).filter_map(|(topic, partition)| {
         let last = before.get(&(topic.to_owned(), partition.partition));
         let what = stands(partition, last.copied())?;
         Some(format!("partition {} of {topic} {what}", partition.partition))
-    })
+    });
+    // The same one each time, while there are several.
+    complaints.min()
 }
 
 /// Says why nothing comes from a partition.
 fn stands(partition: &Partition, before: Option<i64>) -> Option<String> {
-    if partition.leader < 0 {
-        Some("has no leader".to_owned())
+    if partition.leader < 0 || partition.broker < 0 {
+        Some("has no leader that is asked".to_owned())
     } else if partition.fetch_state != "active" {
         Some(format!("is not fetched but in state {}", partition.fetch_state))
     } else if partition.hi_offset > partition.next_offset
@@ -186,6 +197,7 @@ mod tests {
         Partition {
             desired: true,
             leader: 1,
+            broker: 1,
             fetch_state: "active".to_owned(),
             next_offset: 7,
             hi_offset: 7,
@@ -202,7 +214,7 @@ mod tests {
                     leader: -1,
                     ..fetched()
                 },
-                Some("partition 0 of t has no leader"),
+                Some("partition 0 of t has no leader that is asked"),
             ),
             (
                 Partition {
@@ -261,16 +273,21 @@ mod tests {
 
         pulse.take(&empty, start);
         pulse.take(&empty, after(5));
-        assert_eq!(vitals.lost(long, after(9)), None);
+        assert_eq!(vitals.lost(long, start, after(9)), None);
         assert_eq!(
-            vitals.lost(long, after(10)).as_deref(),
+            vitals.lost(long, start, after(10)).as_deref(),
             Some("producer: it knows no broker any more")
         );
-        assert_eq!(vitals.lost(long, after(17)), None, "it says nothing any more");
+        assert_eq!(
+            vitals.lost(long, after(1), after(10)),
+            None,
+            "kafka itself was away until then"
+        );
+        assert_eq!(vitals.lost(long, start, after(17)), None, "it says nothing any more");
         pulse.take(&said(fetched()), after(18));
-        assert_eq!(vitals.lost(long, after(60)), None);
+        assert_eq!(vitals.lost(long, start, after(60)), None);
         pulse.take(&empty, after(61));
         drop(pulse);
-        assert_eq!(vitals.lost(long, after(100)), None, "it has left");
+        assert_eq!(vitals.lost(long, start, after(100)), None, "it has left");
     }
 }
