@@ -8,11 +8,15 @@ use crate::service::Context;
 
 /// A Kafka client that has been lost for so long, while others get answers, does not find back by itself.
 const LOST: Duration = Duration::from_secs(15);
+/// Kafka was away when it did not answer for so long: no broker comes back sooner, and a busy machine answers within it.
+const OUTAGE: Duration = Duration::from_secs(3);
+
 /// Keeps the parts `kafka` and `mongodb` true.
 pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
     let (kafka, mongodb) = (context.health.part("kafka"), context.health.part("mongodb"));
-    let mut away = [false; 2];
-    let mut outage = false;
+    let mut away: [Option<Instant>; 2] = [None; 2];
+    // Before Kafka has answered once there is nothing to lose.
+    let (mut met, mut outage) = (false, false);
     loop {
         let kafka_config = context.kafka.clone();
         if outage && tokio::task::spawn_blocking(move || kafka_config.answers_a_new_client()).await? {
@@ -34,16 +38,20 @@ pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
                 None => part.ready(),
                 Some(error) => {
                     part.waits_for(&error);
-                    if !*away {
+                    if away.is_none() {
                         tracing::warn!(error, "{name} does not answer");
                     }
-                    *away = true;
+                    away.get_or_insert_with(Instant::now);
                     continue;
                 }
             }
-            if std::mem::take(away) {
+            let was = away.take().map(|since| since.elapsed());
+            if was.is_some() {
                 tracing::info!("{name} answers again");
-                outage |= name == "kafka";
+            }
+            if name == "kafka" {
+                outage |= met && was.is_some_and(|long| long >= OUTAGE);
+                met = true;
             }
         }
         let pause = if context.health.waiting_for().is_empty() {
