@@ -11,12 +11,53 @@ const LOST: Duration = Duration::from_secs(15);
 /// Kafka was away when it did not answer for so long: no broker comes back sooner, and a busy machine answers within it.
 const OUTAGE: Duration = Duration::from_secs(3);
 
-/// Keeps the parts `kafka` and `mongodb` true.
+/// What is known of whether something answers.
+#[derive(Debug, Default)]
+struct Presence {
+    /// Whether it has answered at all.
+    met: bool,
+    /// Since when it does not.
+    away: Option<Instant>,
+}
+
+/// What an answer, or none, changes.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// Nothing.
+    Same,
+    /// It does not answer any more.
+    Away,
+    /// It answers again.
+    Back {
+        /// Whether it was away for so long that clients may have lost it. Before it was met there is nothing to lose.
+        outage: bool,
+    },
+}
+
+impl Presence {
+    fn take(&mut self, answers: bool, now: Instant) -> Turn {
+        match (answers, self.away) {
+            (false, Some(_)) => Turn::Same,
+            (false, None) => {
+                self.away = Some(now);
+                Turn::Away
+            }
+            (true, since) => {
+                let met = std::mem::replace(&mut self.met, true);
+                self.away = None;
+                since.map_or(Turn::Same, |since| Turn::Back {
+                    outage: met && now.saturating_duration_since(since) >= OUTAGE,
+                })
+            }
+        }
+    }
+}
+
+/// Keeps the parts `kafka` and `mongodb` true, and ends with an error when Kafka is back from an outage.
 pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
     let (kafka, mongodb) = (context.health.part("kafka"), context.health.part("mongodb"));
-    let mut away: [Option<Instant>; 2] = [None; 2];
-    // Before Kafka has answered once there is nothing to lose.
-    let (mut met, mut outage) = (false, false);
+    let mut presences = [Presence::default(), Presence::default()];
+    let mut outage = false;
     loop {
         let kafka_config = context.kafka.clone();
         if outage && tokio::task::spawn_blocking(move || kafka_config.answers_a_new_client()).await? {
@@ -33,25 +74,18 @@ pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
                 context.mongo.ping().await.err().map(|error| error.to_string()),
             ),
         ];
-        for ((name, part, error), away) in pings.into_iter().zip(&mut away) {
-            match error {
-                None => part.ready(),
-                Some(error) => {
-                    part.waits_for(&error);
-                    if away.is_none() {
-                        tracing::warn!(error, "{name} does not answer");
-                    }
-                    away.get_or_insert_with(Instant::now);
-                    continue;
+        for ((name, part, error), presence) in pings.into_iter().zip(&mut presences) {
+            match presence.take(error.is_none(), Instant::now()) {
+                Turn::Same => {}
+                Turn::Away => tracing::warn!(error, "{name} does not answer"),
+                Turn::Back { outage: lasted } => {
+                    tracing::info!("{name} answers again");
+                    outage |= lasted && name == "kafka";
                 }
             }
-            let was = away.take().map(|since| since.elapsed());
-            if was.is_some() {
-                tracing::info!("{name} answers again");
-            }
-            if name == "kafka" {
-                outage |= met && was.is_some_and(|long| long >= OUTAGE);
-                met = true;
+            match error {
+                None => part.ready(),
+                Some(error) => part.waits_for(&error),
             }
         }
         let pause = if context.health.waiting_for().is_empty() {
@@ -78,6 +112,39 @@ pub(crate) async fn clients_find_back(kafka: Arc<KafkaConfig>) -> anyhow::Result
         let from = *answers.get_or_insert_with(Instant::now);
         if let Some(lost) = kafka.lost_client(LOST, from) {
             anyhow::bail!("a kafka client is lost and does not find back: {lost}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_was_there_and_stays_away_for_long_is_back_from_an_outage() {
+        let start = Instant::now();
+        let back = |outage| Turn::Back { outage };
+        let cases = [
+            // A start before it.
+            (vec![(false, 0), (true, 60)], vec![Turn::Away, back(false)]),
+            // A slow answer.
+            (
+                vec![(true, 0), (false, 2), (true, 4)],
+                vec![Turn::Same, Turn::Away, back(false)],
+            ),
+            // An outage, and after it everything is as before.
+            (
+                vec![(true, 0), (false, 2), (false, 4), (true, 5), (true, 7)],
+                vec![Turn::Same, Turn::Away, Turn::Same, back(true), Turn::Same],
+            ),
+        ];
+        for (seen, expected) in cases {
+            let mut presence = Presence::default();
+            let turns: Vec<Turn> = seen
+                .iter()
+                .map(|(answers, second)| presence.take(*answers, start + Duration::from_secs(*second)))
+                .collect();
+            assert_eq!(turns, expected, "{seen:?}");
         }
     }
 }
