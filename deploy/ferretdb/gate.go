@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	opMsg = 2013
+	opMsg   = 2013
+	opQuery = 2004
 	// maxMessage is what MongoDB itself allows (48,000,000 bytes).
 	maxMessage = 48_000_000
 	moreToCome = 1 << 1
@@ -23,15 +24,17 @@ const (
 // or drops something: those run alone, because they change FerretDB's own tables.
 type Gate struct {
 	dial func() (net.Conn, error)
+	// users may be nil: then nobody is asked who he is.
+	users *Users
 
 	structure sync.RWMutex
 	mu        sync.Mutex
 	known     map[string]*sync.Mutex
 }
 
-// NewGate returns a gate before the server that dial reaches.
-func NewGate(dial func() (net.Conn, error)) *Gate {
-	return &Gate{dial: dial, known: map[string]*sync.Mutex{}}
+// NewGate returns a gate before the server that dial reaches. It lets in who is among the users.
+func NewGate(users *Users, dial func() (net.Conn, error)) *Gate {
+	return &Gate{dial: dial, users: users, known: map[string]*sync.Mutex{}}
 }
 
 // Serve accepts clients until the listener is closed.
@@ -51,20 +54,31 @@ func (g *Gate) Serve(listener net.Listener) error {
 // client carries one client's messages until either side closes.
 func (g *Gate) client(client net.Conn) {
 	defer client.Close()
-	server, err := g.dial()
-	if err != nil {
-		return
-	}
-	defer server.Close()
+	var server net.Conn
+	defer func() {
+		if server != nil {
+			server.Close()
+		}
+	}()
+	session := &session{users: g.users}
 	for {
-		request, err := readMessage(client)
+		request, err := session.read(client)
 		if err != nil {
 			return
 		}
 		answered := expectAnswer(request)
-		release := g.enter(parseCommand(request))
-		reply, err := exchange(server, request)
-		release()
+		command := parseCommand(request)
+		reply := session.answer(request, command)
+		if reply == nil && server == nil {
+			if server, err = g.dial(); err != nil {
+				return
+			}
+		}
+		if reply == nil {
+			release := g.enter(command)
+			reply, err = exchange(server, request)
+			release()
+		}
 		if err != nil {
 			return
 		}
@@ -82,7 +96,7 @@ func exchange(server net.Conn, request []byte) ([]byte, error) {
 	if _, err := server.Write(request); err != nil {
 		return nil, err
 	}
-	return readMessage(server)
+	return readMessage(server, maxMessage)
 }
 
 // expectAnswer tells whether the client waits for a reply. The gate always does: only a reply tells that a write is
@@ -144,8 +158,11 @@ const (
 
 // command is what the gate needs to know about a message.
 type command struct {
+	name      string
 	kind      kind
 	namespace string
+	// broken tells that the gate and FerretDB might not read the same in it.
+	broken bool
 }
 
 // kindOf sorts commands by their name. Unknown ones read: FerretDB has no other command that changes data.
@@ -162,7 +179,7 @@ func kindOf(name string) kind {
 	return read
 }
 
-// parseCommand reads the command's name, collection and database. What cannot be read runs alone.
+// parseCommand reads the command's name, collection and database.
 func parseCommand(message []byte) command {
 	if opcode(message) != opMsg {
 		// Only the old handshake is not an OP_MSG.
@@ -170,13 +187,13 @@ func parseCommand(message []byte) command {
 	}
 	body, err := bodyOf(message)
 	if err != nil {
-		return command{kind: structure}
+		return command{broken: true}
 	}
 	name, collection, database, err := namesOf(body)
 	if err != nil {
-		return command{kind: structure}
+		return command{broken: true}
 	}
-	return command{kind: kindOf(name), namespace: database + "." + collection}
+	return command{name: name, kind: kindOf(name), namespace: database + "." + collection}
 }
 
 // bodyOf finds the section of kind 0, which holds the command, among the sections of an OP_MSG.
@@ -195,9 +212,10 @@ func bodyOf(message []byte) ([]byte, error) {
 	return nil, errors.New("no body section")
 }
 
-// namesOf walks the elements of a BSON document: the first key is the command, its value the collection.
+// namesOf walks the elements of a BSON document: the first key is the command, its value the collection. FerretDB takes the last of
+// several keys and does not mind their case, so a document in which a key comes twice has no meaning here.
 func namesOf(document []byte) (name, collection, database string, err error) {
-	rest := document[min(4, len(document)):]
+	rest, seen := document[min(4, len(document)):], map[string]bool{}
 	for len(rest) > 1 {
 		elementType := rest[0]
 		key, after, ok := cString(rest[1:])
@@ -208,22 +226,29 @@ func namesOf(document []byte) (name, collection, database string, err error) {
 		if !ok || size > len(after) {
 			return "", "", "", fmt.Errorf("value of type %#x", elementType)
 		}
+		if seen[strings.ToLower(key)] {
+			return "", "", "", fmt.Errorf("key %q comes twice", key)
+		}
+		seen[strings.ToLower(key)] = true
 		text := ""
 		if elementType == 0x02 && size > 5 {
 			text = string(after[4 : size-1])
 		}
-		if name == "" {
+		switch {
+		case name == "":
 			name, collection = key, text
-		}
-		if key == "$db" {
-			return name, collection, text, nil
+		case key == "$db":
+			database = text
+		case key == "collection" && strings.EqualFold(name, "getmore"):
+			// What is read on has a number where others name their collection.
+			collection = text
 		}
 		rest = after[size:]
 	}
 	if name == "" {
 		return "", "", "", errors.New("empty command")
 	}
-	return name, collection, "", nil
+	return name, collection, database, nil
 }
 
 func cString(data []byte) (string, []byte, bool) {
@@ -278,14 +303,14 @@ func opcode(message []byte) uint32 {
 	return binary.LittleEndian.Uint32(message[12:])
 }
 
-// readMessage reads one message: a length, which counts itself, and the rest of a 16-byte header, then the body.
-func readMessage(r io.Reader) ([]byte, error) {
+// readMessage reads one message of at most so many bytes: a length, which counts itself, and the rest of a 16-byte header, then the body.
+func readMessage(r io.Reader, most uint32) ([]byte, error) {
 	var prefix [4]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {
 		return nil, err
 	}
 	length := binary.LittleEndian.Uint32(prefix[:])
-	if length < 16 || length > maxMessage {
+	if length < 16 || length > most {
 		return nil, fmt.Errorf("message of %d bytes", length)
 	}
 	message := make([]byte, length)

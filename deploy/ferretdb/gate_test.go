@@ -17,39 +17,45 @@ import (
 	"go.mongodb.org/mongo-driver/mongo/writeconcern"
 )
 
-// start runs FerretDB behind the gate and returns a database of its own. It uses PostgreSQL when
-// GATE_TEST_POSTGRESQL names one, else SQLite in a temporary folder; GATE_TEST_MONGODB names a server to test instead.
+// serveHere runs FerretDB behind the gate on a port of its own, with PostgreSQL when GATE_TEST_POSTGRESQL names one, else with SQLite
+// in a temporary folder. It returns the address.
+func serveHere(t *testing.T, users string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	runDir, err := os.MkdirTemp("", "gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	postgresql, sqlite := os.Getenv("GATE_TEST_POSTGRESQL"), ""
+	if postgresql == "" {
+		data := filepath.Join(runDir, "data")
+		if err = os.Mkdir(data, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		sqlite = "file:" + data + "/"
+	}
+	go func() { ended <- serve(ctx, door{listen: address, users: users}, runDir, postgresql, sqlite) }()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+		os.RemoveAll(runDir)
+	})
+	return address
+}
+
+// start returns a database of its own on such a server; GATE_TEST_MONGODB names a server to test instead.
 func start(t *testing.T) *mongo.Database {
 	t.Helper()
 	uri := os.Getenv("GATE_TEST_MONGODB")
 	if uri == "" {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := listener.Addr().String()
-		listener.Close()
-		runDir, err := os.MkdirTemp("", "gate")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		ended := make(chan error, 1)
-		postgresql, sqlite := os.Getenv("GATE_TEST_POSTGRESQL"), ""
-		if postgresql == "" {
-			data := filepath.Join(runDir, "data")
-			if err = os.Mkdir(data, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			sqlite = "file:" + data + "/"
-		}
-		go func() { ended <- serve(ctx, address, runDir, postgresql, sqlite) }()
-		t.Cleanup(func() {
-			cancel()
-			<-ended
-			os.RemoveAll(runDir)
-		})
-		uri = "mongodb://" + address
+		uri = "mongodb://" + serveHere(t, "")
 	}
 	client, err := mongo.Connect(context.Background(), options.Client().ApplyURI(uri).SetMaxPoolSize(32))
 	if err != nil {
@@ -169,14 +175,17 @@ func TestCommandsAreRecognised(t *testing.T) {
 		document bson.D
 		want     command
 	}{
-		{bson.D{{Key: "find", Value: "c"}, {Key: "$db", Value: "d"}}, command{read, "d.c"}},
-		{bson.D{{Key: "insert", Value: "c"}, {Key: "ordered", Value: true}, {Key: "n", Value: bson.A{1, "x"}}, {Key: "$db", Value: "d"}}, command{write, "d.c"}},
-		{bson.D{{Key: "findAndModify", Value: "c"}, {Key: "query", Value: bson.D{{Key: "a", Value: 1.5}}}, {Key: "$db", Value: "d"}}, command{write, "d.c"}},
-		{bson.D{{Key: "findandmodify", Value: "c"}, {Key: "$db", Value: "d"}}, command{write, "d.c"}},
-		{bson.D{{Key: "createIndexes", Value: "c"}, {Key: "$db", Value: "d"}}, command{structure, "d.c"}},
-		{bson.D{{Key: "dropDatabase", Value: 1}, {Key: "$db", Value: "d"}}, command{structure, "d."}},
-		{bson.D{{Key: "hello", Value: 1}}, command{read, "."}},
-		{bson.D{}, command{structure, ""}},
+		{bson.D{{Key: "find", Value: "c"}, {Key: "$db", Value: "d"}}, command{name: "find", kind: read, namespace: "d.c"}},
+		{bson.D{{Key: "insert", Value: "c"}, {Key: "ordered", Value: true}, {Key: "n", Value: bson.A{1, "x"}}, {Key: "$db", Value: "d"}}, command{name: "insert", kind: write, namespace: "d.c"}},
+		{bson.D{{Key: "findAndModify", Value: "c"}, {Key: "query", Value: bson.D{{Key: "a", Value: 1.5}}}, {Key: "$db", Value: "d"}}, command{name: "findAndModify", kind: write, namespace: "d.c"}},
+		{bson.D{{Key: "findandmodify", Value: "c"}, {Key: "$db", Value: "d"}}, command{name: "findandmodify", kind: write, namespace: "d.c"}},
+		{bson.D{{Key: "createIndexes", Value: "c"}, {Key: "$db", Value: "d"}}, command{name: "createIndexes", kind: structure, namespace: "d.c"}},
+		{bson.D{{Key: "dropDatabase", Value: 1}, {Key: "$db", Value: "d"}}, command{name: "dropDatabase", kind: structure, namespace: "d."}},
+		{bson.D{{Key: "hello", Value: 1}}, command{name: "hello", kind: read, namespace: "."}},
+		{bson.D{{Key: "find", Value: "c"}, {Key: "$db", Value: "d"}, {Key: "$DB", Value: "e"}}, command{broken: true}},
+		{bson.D{{Key: "find", Value: "c"}, {Key: "FIND", Value: "e"}, {Key: "$db", Value: "d"}}, command{broken: true}},
+		{bson.D{{Key: "getMore", Value: int64(7)}, {Key: "collection", Value: "c"}, {Key: "$db", Value: "d"}}, command{name: "getMore", kind: read, namespace: "d.c"}},
+		{bson.D{}, command{broken: true}},
 	}
 	for _, row := range table {
 		if got := parseCommand(message(t, row.document)); got != row.want {

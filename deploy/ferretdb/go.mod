@@ -4,8 +4,9 @@ go 1.22
 
 require (
 	github.com/FerretDB/FerretDB v1.24.0
-	go.mongodb.org/mongo-driver v1.17.1
 	github.com/jackc/pgx/v5 v5.6.0
+	github.com/xdg-go/scram v1.1.2
+	go.mongodb.org/mongo-driver v1.17.1
 )
 
 require (
@@ -40,7 +41,6 @@ require (
 	github.com/prometheus/procfs v0.15.1 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/xdg-go/pbkdf2 v1.0.0 // indirect
-	github.com/xdg-go/scram v1.1.2 // indirect
 	github.com/xdg-go/stringprep v1.0.4 // indirect
 	github.com/youmark/pkcs8 v0.0.0-20240726163527-a2c0da244d78 // indirect
 	go.opentelemetry.io/otel v1.28.0 // indirect

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -24,6 +25,8 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:27017", "address for clients")
 	postgresql := flag.String("postgresql", "", "PostgreSQL connection string")
 	sqlite := flag.String("sqlite", "", "SQLite URI of a directory, instead of PostgreSQL")
+	users := flag.String("users", "", "file with accounts; without it nobody is asked who he is")
+	certificate := flag.String("tls", "", "PEM file with certificate and private key; without it links are plain")
 	runDir := flag.String("run-dir", os.TempDir(), "folder for the socket between gate and FerretDB")
 	flag.Parse()
 
@@ -31,14 +34,39 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := serve(ctx, *listen, *runDir, *postgresql, *sqlite); err != nil {
+	door := door{listen: *listen, users: *users, certificate: *certificate}
+	if err := serve(ctx, door, *runDir, *postgresql, *sqlite); err != nil {
 		fmt.Fprintln(os.Stderr, "ferretdb:", err)
 		os.Exit(1)
 	}
 }
 
+// door is where clients come in, and what they show.
+type door struct{ listen, users, certificate string }
+
+// open listens, and knows who may come in.
+func (d door) open() (net.Listener, *Users, error) {
+	listener, err := net.Listen("tcp", d.listen)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.certificate != "" {
+		pair, err := tls.LoadX509KeyPair(d.certificate, d.certificate)
+		if err != nil {
+			return nil, nil, err
+		}
+		settings := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+		listener = tls.NewListener(listener, settings)
+	}
+	if d.users == "" {
+		return listener, nil, nil
+	}
+	users, err := ReadUsers(d.users)
+	return listener, users, err
+}
+
 // serve runs FerretDB on a socket of its own and the gate before it, until ctx ends.
-func serve(ctx context.Context, listen, runDir, postgresql, sqlite string) error {
+func serve(ctx context.Context, door door, runDir, postgresql, sqlite string) error {
 	socket := filepath.Join(runDir, "ferretdb.sock")
 	// A killed process leaves its socket behind.
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -57,7 +85,7 @@ func serve(ctx context.Context, listen, runDir, postgresql, sqlite string) error
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", listen)
+	listener, users, err := door.open()
 	if err != nil {
 		return err
 	}
@@ -71,7 +99,7 @@ func serve(ctx context.Context, listen, runDir, postgresql, sqlite string) error
 		<-ctx.Done()
 		listener.Close()
 	}()
-	gate := NewGate(func() (net.Conn, error) { return net.Dial("unix", socket) })
+	gate := NewGate(users, func() (net.Conn, error) { return net.Dial("unix", socket) })
 	err = gate.Serve(listener)
 	if ctx.Err() != nil {
 		return <-done
