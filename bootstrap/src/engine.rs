@@ -35,6 +35,14 @@ pub(crate) async fn version() -> Option<String> {
     text(docker(["version", "--format", "{{.Server.Version}}"])).await.ok()
 }
 
+/// Starts this machine's Engine unless it answers.
+///
+/// # Errors
+/// When it does not come up.
+pub async fn ensure() -> Result<()> {
+    if answers().await { Ok(()) } else { start().await }
+}
+
 /// Starts it: by systemd where that runs the machine, else under a supervisor of its own that outlives every installation.
 pub(crate) async fn start() -> Result<()> {
     if Path::new("/run/systemd/system").exists() {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use common::config::Config;
 
+use crate::accounts::{self, Passwords};
 use crate::command::logged;
 use crate::engine;
 use crate::files;
 use crate::layout::{Layout, account};
+use crate::settings::database;
 use crate::supervisor::Program;
 use crate::{postgresql, tools};
 
@@ -34,9 +36,22 @@ pub(crate) fn is_cached(layout: &Layout) -> bool {
     cached(layout).exists() || installed(layout).exists()
 }
 
-/// Whether the program is installed.
-pub(crate) fn present(layout: &Layout) -> bool {
-    installed(layout).exists() && layout.run("ferretdb").exists()
+/// The accounts and what they may do, among the secrets.
+pub(crate) const ACCOUNTS: &str = "ferretdb-accounts";
+
+fn users(layout: &Layout) -> PathBuf {
+    layout.secrets().join(ACCOUNTS)
+}
+
+fn wanted_users(config: &Config, passwords: &Passwords) -> String {
+    accounts::mongodb(&database(&config.name), passwords)
+}
+
+/// Whether the program is installed and knows its accounts.
+pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
+    let users_known =
+        Passwords::read(layout).is_ok_and(|passwords| files::holds(&users(layout), &wanted_users(config, &passwords)));
+    installed(layout).exists() && layout.run("ferretdb").exists() && users_known
 }
 
 /// Builds it, unless this machine's cache has it, and returns where it is.
@@ -71,22 +86,26 @@ pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result
             .and_then(|_| std::fs::rename(&temporary, &installed))
             .with_context(|| format!("could not install {}", installed.display()))?;
     }
+    files::write(&users(layout), &wanted_users(config, &Passwords::read(layout)?), 0o600)?;
+    files::keep_private(&layout.secrets(), &account(&config.name)).await?;
     let run = layout.run("ferretdb");
     files::create_dir(&run)?;
     files::keep_private(&run, &account(&config.name)).await
 }
 
 /// How it is run.
-pub(crate) fn program(config: &Config, layout: &Layout) -> Program {
+pub(crate) fn program(config: &Config, layout: &Layout, passwords: &Passwords) -> Program {
     let command = format!(
-        "{} -listen 127.0.0.1:{} -run-dir {} -postgresql {}",
+        "{} -listen 127.0.0.1:{} -users {} -run-dir {} -postgresql {}",
         installed(layout).display(),
         config.ports.mongodb,
+        users(layout).display(),
         layout.run("ferretdb").display(),
         postgresql::url(layout)
     );
     let mut program = Program::new("ferretdb", &command);
     program.account = Some(account(&config.name));
     program.priority = 100;
+    program.fingerprint = files::fingerprint(&[wanted_users(config, passwords).as_bytes()]);
     program
 }

@@ -1,6 +1,7 @@
 //! Files that `bootstrap` writes: only when they differ, whole or not at all.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -25,7 +26,17 @@ pub(crate) fn write(path: &Path, content: &str, mode: u32) -> Result<bool> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let temporary = Path::new(&temporary);
-    std::fs::write(temporary, content)
+    let create = || {
+        // What was left behind may be readable by others.
+        std::fs::remove_file(temporary).or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(mode);
+        options.open(temporary)?.write_all(content.as_bytes())
+    };
+    create()
         .and_then(|()| std::fs::set_permissions(temporary, std::fs::Permissions::from_mode(mode)))
         .and_then(|()| std::fs::rename(temporary, path))
         .with_context(|| format!("could not write {}", path.display()))?;
@@ -35,6 +46,19 @@ pub(crate) fn write(path: &Path, content: &str, mode: u32) -> Result<bool> {
 /// Creates a folder and those above it.
 pub(crate) fn create_dir(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("could not create {}", path.display()))
+}
+
+/// Whether a folder and all files in it belong to one account, and nobody else may read them.
+pub(crate) fn is_private(folder: &Path) -> bool {
+    let Ok(own) = std::fs::metadata(folder) else {
+        return false;
+    };
+    let private = |found: &std::fs::Metadata| found.uid() == own.uid() && found.permissions().mode() & 0o077 == 0;
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    private(&own)
+        && entries
+            .flatten()
+            .all(|entry| entry.metadata().is_ok_and(|found| private(&found)))
 }
 
 /// Gives a folder and all in it to an account, and lets nobody else in.

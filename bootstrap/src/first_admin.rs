@@ -28,6 +28,26 @@ fn judge(status: StatusCode, body: &Value) -> OneTime {
     }
 }
 
+/// A script that asks on the host of the console itself.
+pub(crate) fn script(port: u16) -> String {
+    format!(
+        "exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /api/v1/session/first HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && timeout 5 cat <&3"
+    )
+}
+
+/// Reads what the script printed.
+pub(crate) fn read(said: &str) -> OneTime {
+    let body = said.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let pending = serde_json::from_str::<Value>(body)
+        .ok()
+        .and_then(|body| body["pending"].as_bool());
+    match pending {
+        Some(true) => OneTime::Unused,
+        Some(false) => OneTime::Used,
+        None => OneTime::Unknown,
+    }
+}
+
 /// Signs in with it and out again.
 pub(crate) async fn ask(address: &str, password: &str) -> OneTime {
     sign_in(address, password).await.unwrap_or(OneTime::Unknown)
@@ -56,6 +76,15 @@ async fn sign_in(address: &str, password: &str) -> Result<OneTime, reqwest::Erro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_console_says_on_its_host() {
+        let head = "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n";
+        assert_eq!(read(&format!("{head}{{\"pending\":true}}")), OneTime::Unused);
+        assert_eq!(read(&format!("{head}{{\"pending\":false}}")), OneTime::Used);
+        assert_eq!(read("HTTP/1.0 503\r\n\r\n{}"), OneTime::Unknown);
+        assert_eq!(read(""), OneTime::Unknown);
+    }
 
     #[test]
     fn only_a_clear_answer_counts() {

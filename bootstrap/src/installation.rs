@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use common::config::{Config, SERVICES};
+use common::config::{Config, Mode, SERVICES};
 use common::settings::Settings;
 use serde::{Deserialize, Serialize};
 
+use crate::accounts::Passwords;
 use crate::failure::{Exit, Failure};
 use crate::firewall::Firewall;
 use crate::first_admin::{self, OneTime};
@@ -53,6 +54,8 @@ pub struct Options {
     pub scope: Scope,
     /// Whether a simulated building and sample applications are added.
     pub demo: bool,
+    /// Whether all accounts get new passwords, and all hosts new certificates.
+    pub rotate: bool,
     /// How the command is called again, for messages.
     pub invocation: String,
     /// What is said after `up` to bring up the same again, for messages.
@@ -71,6 +74,7 @@ impl Default for Options {
             console: true,
             scope: Scope::All,
             demo: false,
+            rotate: false,
             invocation: "cargo run --release -p bootstrap --".to_owned(),
             up_arguments: String::new(),
         }
@@ -150,6 +154,32 @@ impl Installation {
         let began = Instant::now();
         self.preflight().await?;
         let _lock = lock(reporter).await?;
+        if self.options.rotate {
+            if !self.layout.marker().exists() {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    "nothing is installed; `up` makes new passwords anyway",
+                ));
+            }
+            // What takes long, or may fail, comes while everything still runs.
+            let building = [
+                Step::Packages,
+                Step::BaseImage,
+                Step::PythonImage,
+                Step::Console,
+                Step::Programs,
+            ];
+            let wanted = Step::list(self).into_iter().filter(|step| building.contains(step));
+            steps::run(self, &wanted.collect::<Vec<_>>(), "rotate", reporter).await?;
+            secrets::brought(&self.config)?;
+            secrets::authorities(&self.config)?;
+            // Services that cannot sign in any more would besiege Kafka, and end slowly.
+            let supervisor = self.supervisor();
+            if supervisor.pid().await.is_some() {
+                supervisor.apply("services", &[]).await?;
+            }
+            secrets::forget_accounts(&self.layout)?;
+        }
         let done = steps::run(
             self,
             &Step::list(self),
@@ -243,10 +273,7 @@ impl Installation {
     /// Where people open the console.
     pub(crate) fn address(&self) -> String {
         let host = self.config.host().address.unwrap_or_else(own_address);
-        match self.config.console.port {
-            80 => format!("http://{host}/"),
-            port => format!("http://{host}:{port}/"),
-        }
+        console_address(&self.config, &host)
     }
 
     /// The process that supervises everything of this installation, while it runs.
@@ -324,9 +351,21 @@ impl Installation {
             address: own_address(),
             gateway: subnet.gateway(),
             ca_bundle: ca_bundle(),
+            registry_access: Passwords::read(&self.layout)?.registry_access(),
+            mongodb_accounts: self.config.mongodb.mode == Mode::Managed && self.server().await == Server::Ferretdb,
         };
         let settings = settings::derive(&self.config, &self.layout, &facts);
         Ok(format!("{}\n", serde_json::to_string_pretty(&settings)?))
+    }
+}
+
+/// Where people open the console of a host.
+pub(crate) fn console_address(config: &Config, host: &str) -> String {
+    match (&config.tls, config.console.port, config.console.tls_port) {
+        (Some(_), _, 443) => format!("https://{host}/"),
+        (Some(_), _, port) => format!("https://{host}:{port}/"),
+        (None, 80, _) => format!("http://{host}/"),
+        (None, port, _) => format!("http://{host}:{port}/"),
     }
 }
 

@@ -14,6 +14,7 @@
 //! - Everything is checked before anything is started.
 //! - Nothing of another installation on the machine is touched; the Engine is shared by all and survives `down`.
 
+mod accounts;
 pub mod api;
 pub mod cli;
 mod command;
@@ -51,6 +52,7 @@ pub mod steps;
 mod supervisor;
 mod tools;
 
+pub use engine::ensure as ensure_engine;
 pub use installation::{Installation, Options, Profile, Scope, Summary};
 pub use layout::Layout;
 pub use tools::node;

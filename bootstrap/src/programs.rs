@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use common::config::{Config, Mode, SERVICES};
 
+use crate::accounts::Passwords;
 use crate::files;
 use crate::layout::{Layout, account};
 use crate::mongodb::{self, Server};
@@ -12,21 +13,26 @@ use crate::supervisor::Program;
 use crate::{ferretdb, kafka, postgresql, registry};
 
 /// Kafka, MongoDB and registry.
-pub(crate) fn infrastructure(config: &Config, layout: &Layout, server: Server) -> Result<Vec<Program>> {
+pub(crate) fn infrastructure(
+    config: &Config,
+    layout: &Layout,
+    server: Server,
+    passwords: &Passwords,
+) -> Result<Vec<Program>> {
     let mut programs = Vec::new();
     if config.mongodb.mode == Mode::Managed {
         match server {
             Server::Mongod => programs.push(mongodb::program(config, layout)?),
             Server::Ferretdb => {
                 programs.push(postgresql::program(config, layout)?);
-                programs.push(ferretdb::program(config, layout));
+                programs.push(ferretdb::program(config, layout, passwords));
             }
         }
     }
     if config.kafka.mode == Mode::Managed {
-        programs.push(kafka::program(config, layout)?);
+        programs.push(kafka::program(config, layout, passwords)?);
     }
-    programs.push(registry::program(config, layout)?);
+    programs.push(registry::program(config, layout, passwords)?);
     Ok(programs)
 }
 
@@ -35,12 +41,18 @@ pub(crate) fn services(
     config: &Config,
     layout: &Layout,
     settings: &str,
+    passwords: &Passwords,
     binaries: &BTreeMap<String, String>,
 ) -> Vec<Program> {
     SERVICES
         .into_iter()
         .chain(["agent"])
-        .map(|name| service(config, layout, settings, binaries, name))
+        .map(|name| {
+            let mut program = service(config, layout, settings, binaries, name);
+            program.fingerprint =
+                files::fingerprint(&[program.fingerprint.as_bytes(), passwords.fingerprint(name).as_bytes()]);
+            program
+        })
         .collect()
 }
 
@@ -96,7 +108,7 @@ mod tests {
     fn services_of_the_default_installation() {
         let config = Config::default();
         let layout = Layout::new(&config.data_dir, Path::new("/src/platform"));
-        let mut programs = services(&config, &layout, "{}", &BTreeMap::new());
+        let mut programs = services(&config, &layout, "{}", &Passwords::default(), &BTreeMap::new());
         for program in &mut programs {
             program.environment.clear();
         }
@@ -107,9 +119,9 @@ mod tests {
     fn only_a_changed_binary_changes_its_program() {
         let config = Config::default();
         let layout = Layout::new(&config.data_dir, Path::new("/src/platform"));
-        let before = services(&config, &layout, "{}", &BTreeMap::new());
+        let before = services(&config, &layout, "{}", &Passwords::default(), &BTreeMap::new());
         let changed = BTreeMap::from([("deployer".to_owned(), "new".to_owned())]);
-        let after = services(&config, &layout, "{}", &changed);
+        let after = services(&config, &layout, "{}", &Passwords::default(), &changed);
         let names: Vec<&str> = before
             .iter()
             .zip(&after)

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use common::config::Config;
 
+use crate::accounts::{self, Passwords};
 use crate::command::find;
 use crate::files;
 use crate::layout::{Layout, account};
@@ -12,13 +13,16 @@ use crate::supervisor::Program;
 const LOOPBACK: &str = "127.0.0.1";
 
 /// Its settings.
-pub(crate) fn render(config: &Config, layout: &Layout, address: &str) -> String {
+pub(crate) fn render(config: &Config, layout: &Layout, address: &str, certificate: Option<&str>) -> String {
+    let tls = certificate.map_or_else(String::new, |path| {
+        format!("  tls:\n    certificate: {path}\n    key: {path}\n")
+    });
     format!(
         "\
 # Written by bootstrap; changes are lost at the next `up`.
 version: 0.1
 log:
-  level: warn
+  level: error
   accesslog:
     disabled: true
 storage:
@@ -26,13 +30,21 @@ storage:
     rootdirectory: {}
   delete:
     enabled: true
+auth:
+  htpasswd:
+    realm: registry
+    path: {}
 http:
   addr: {address}:{}
-",
+{tls}",
         layout.part("registry").display(),
+        layout.secrets().join(ACCOUNTS).display(),
         config.ports.registry
     )
 }
+
+/// Who may sign in, among the secrets.
+pub(crate) const ACCOUNTS: &str = "registry.htpasswd";
 
 fn path(layout: &Layout) -> std::path::PathBuf {
     layout.etc().join("registry.yml")
@@ -40,18 +52,24 @@ fn path(layout: &Layout) -> std::path::PathBuf {
 
 /// Whether its settings and folder are there.
 pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
-    files::holds(&path(layout), &render(config, layout, LOOPBACK)) && layout.part("registry").exists()
+    let accounts = Passwords::read(layout).and_then(|passwords| accounts::registry(&passwords));
+    files::holds(&path(layout), &render(config, layout, LOOPBACK, None))
+        && accounts.is_ok_and(|accounts| files::holds(&layout.secrets().join(ACCOUNTS), &accounts))
+        && layout.part("registry").exists()
 }
 
 /// Makes them.
 pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
     files::create_dir(&layout.part("registry"))?;
     files::keep_private(&layout.part("registry"), &account(&config.name)).await?;
-    files::write(&path(layout), &render(config, layout, LOOPBACK), 0o644).map(drop)
+    let accounts = accounts::registry(&Passwords::read(layout)?)?;
+    files::write(&layout.secrets().join(ACCOUNTS), &accounts, 0o600)?;
+    files::keep_private(&layout.secrets(), &account(&config.name)).await?;
+    files::write(&path(layout), &render(config, layout, LOOPBACK, None), 0o644).map(drop)
 }
 
 /// How it is run.
-pub(crate) fn program(config: &Config, layout: &Layout) -> Result<Program> {
+pub(crate) fn program(config: &Config, layout: &Layout, passwords: &Passwords) -> Result<Program> {
     let Some(registry) = find("docker-registry") else {
         bail!("docker-registry is not installed")
     };
@@ -61,6 +79,7 @@ pub(crate) fn program(config: &Config, layout: &Layout) -> Result<Program> {
     );
     program.account = Some(account(&config.name));
     program.priority = 100;
-    program.fingerprint = files::fingerprint(&[render(config, layout, LOOPBACK).as_bytes()]);
+    let settings = render(config, layout, LOOPBACK, None);
+    program.fingerprint = files::fingerprint(&[settings.as_bytes(), accounts::registry(passwords)?.as_bytes()]);
     Ok(program)
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use common::config::{Mode, SERVICES};
 
+use crate::accounts::Passwords;
 use crate::command::wait_until;
 use crate::installation::Installation;
 use crate::mongodb::Server;
-use crate::{postgresql, probe, programs, release};
+use crate::{kafka, postgresql, probe, programs, release};
 
 /// A program that ends this often while it is waited for will not become ready.
 const ENDS: usize = 20;
@@ -64,10 +65,13 @@ pub(crate) async fn infrastructure_runs(on: &Installation) -> Result<bool> {
     if supervisor.pid().await.is_none() {
         return Ok(false);
     }
-    let Ok(programs) = programs::infrastructure(&on.config, &on.layout, server) else {
+    let programs = Passwords::read(&on.layout)
+        .and_then(|passwords| programs::infrastructure(&on.config, &on.layout, server, &passwords));
+    let Ok(programs) = programs else {
         return Ok(false);
     };
-    Ok(supervisor.has("infrastructure", &programs).await && first_silent(on, server).await.is_none())
+    let accounts = on.config.kafka.mode == Mode::External || kafka::has_accounts(&on.config, &on.layout);
+    Ok(accounts && supervisor.has("infrastructure", &programs).await && first_silent(on, server).await.is_none())
 }
 
 /// The first piece of managed infrastructure that does not answer.
@@ -83,14 +87,15 @@ async fn first_silent(on: &Installation, server: Server) -> Option<&'static str>
     if config.kafka.mode == Mode::Managed && !probe::kafka(config.ports.kafka).await {
         return Some("kafka");
     }
-    (!probe::http(config.ports.registry, "/v2/").await).then_some("registry")
+    (!probe::http(config.ports.registry, "/").await).then_some("registry")
 }
 
 pub(crate) async fn run_infrastructure(on: &Installation) -> Result<()> {
     let server = on.server().await;
     let supervisor = on.supervisor();
     supervisor.start().await?;
-    let programs = programs::infrastructure(&on.config, &on.layout, server)?;
+    let passwords = Passwords::read(&on.layout)?;
+    let programs = programs::infrastructure(&on.config, &on.layout, server, &passwords)?;
     supervisor.apply("infrastructure", &programs).await?;
     if on.config.mongodb.mode == Mode::Managed && server == Server::Ferretdb {
         postgresql::create_database(&on.layout).await?;
@@ -98,7 +103,11 @@ pub(crate) async fn run_infrastructure(on: &Installation) -> Result<()> {
     wait_for(on, Duration::from_secs(90), async || {
         first_silent(on, server).await.map(str::to_owned)
     })
-    .await
+    .await?;
+    if on.config.kafka.mode == Mode::Managed && !kafka::has_accounts(&on.config, &on.layout) {
+        kafka::make_accounts(&on.config, &on.layout, &on.layout.log("up")).await?;
+    }
+    Ok(())
 }
 
 async fn service_programs(on: &Installation) -> Result<Vec<crate::supervisor::Program>> {
@@ -107,6 +116,7 @@ async fn service_programs(on: &Installation) -> Result<Vec<crate::supervisor::Pr
         &on.config,
         &on.layout,
         &on.settings_text().await?,
+        &Passwords::read(&on.layout)?,
         &binaries,
     ))
 }

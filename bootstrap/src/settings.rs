@@ -5,10 +5,12 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use common::config::{Config, Mode};
-use common::settings::{EngineSettings, Gateways, KafkaSettings, MongoSettings, Ports, Settings};
+use common::settings::{Account, EngineSettings, Gateways, KafkaSettings, MongoSettings, Ports, Settings, Tls};
 
+use crate::accounts;
 use crate::layout::Layout;
 use crate::network::Names;
+use crate::secrets;
 
 /// What a config cannot say about a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub(crate) struct HostFacts {
     pub(crate) gateway: Ipv4Addr,
     /// CA bundle that the environment points to.
     pub(crate) ca_bundle: Option<PathBuf>,
+    /// Whether the server of the MongoDB protocol asks who one is.
+    pub(crate) mongodb_accounts: bool,
+    /// Changes when the registry's password does.
+    pub(crate) registry_access: String,
 }
 
 /// The settings of an installation.
@@ -44,19 +50,46 @@ pub(crate) fn derive(config: &Config, layout: &Layout, facts: &HostFacts) -> Set
         public_address: host.address.unwrap_or_else(|| facts.address.clone()),
         internal_address: Ipv4Addr::LOCALHOST.into(),
         gateways: Gateways::default(),
+        certificate: None,
+        public_certificate: config
+            .tls
+            .as_ref()
+            .map(|_| layout.secrets().join(secrets::PUBLIC_CERTIFICATE)),
         kafka: KafkaSettings {
             brokers,
             replication: config.kafka.replication,
+            account: match config.kafka.mode {
+                Mode::Managed => Some(Account::Own),
+                Mode::External => shared(config.kafka.username.as_ref(), secrets::KAFKA_PASSWORD),
+            },
+            sasl: config.kafka.mechanism,
+            tls: external_tls(layout, config.kafka.tls, config.kafka.ca.is_some(), secrets::KAFKA_CA),
         },
         mongodb: MongoSettings {
             uri,
-            database: config.name.replace('-', "_"),
+            database: database(&config.name),
+            account: match config.mongodb.mode {
+                Mode::Managed => facts.mongodb_accounts.then_some(Account::Own),
+                Mode::External => shared(config.mongodb.username.as_ref(), secrets::MONGODB_PASSWORD),
+            },
+            tls: external_tls(
+                layout,
+                config.mongodb.tls,
+                config.mongodb.ca.is_some(),
+                secrets::MONGODB_CA,
+            ),
         },
         engine: EngineSettings {
             socket: PathBuf::from(crate::engine::SOCKET),
             network: Names::new(&config.name).network,
             gateway: facts.gateway.into(),
             registry: loopback(config.ports.registry),
+            registry_account: Some(Account::Shared {
+                username: accounts::REGISTRY_ACCOUNT.to_owned(),
+                secret: accounts::REGISTRY.to_owned(),
+            }),
+            registry_access: facts.registry_access.clone(),
+            registry_tls: None,
             base_images: BTreeMap::from([("python".to_owned(), crate::image::python_tag(&config.name))]),
             sdk_dir: layout.sdk(),
             ca_bundle: facts.ca_bundle.clone(),
@@ -67,12 +100,34 @@ pub(crate) fn derive(config: &Config, layout: &Layout, facts: &HostFacts) -> Set
     }
 }
 
+/// The account that somebody gave to the installation.
+fn shared(username: Option<&String>, secret: &str) -> Option<Account> {
+    Some(Account::Shared {
+        username: username?.clone(),
+        secret: secret.to_owned(),
+    })
+}
+
+fn external_tls(layout: &Layout, tls: bool, own_authorities: bool, name: &str) -> Option<Tls> {
+    tls.then(|| Tls {
+        ca: own_authorities.then(|| layout.etc().join(name)),
+    })
+}
+
+/// Name of an installation's database.
+pub(crate) fn database(installation: &str) -> String {
+    installation.replace('-', "_")
+}
+
 fn ports(config: &Config) -> Ports {
     Ports {
         console: config.console.port,
         applications: config.console.applications_port,
         mqtt: config.ports.mqtt,
         ingestion: config.ports.ingestion,
+        console_tls: config.console.tls_port,
+        mqtt_tls: config.ports.mqtt_tls,
+        ingestion_tls: config.ports.ingestion_tls,
         readings: config.ports.readings,
         actions: config.ports.actions,
         agent_readings: config.ports.agent_readings,
@@ -96,6 +151,8 @@ mod tests {
             address: "192.0.2.10".to_owned(),
             gateway: Ipv4Addr::new(10, 90, 1, 1),
             ca_bundle: None,
+            mongodb_accounts: true,
+            registry_access: "a1".to_owned(),
         };
         insta::assert_json_snapshot!(derive(&config, &layout, &facts));
     }

@@ -126,7 +126,7 @@ impl Installation {
         match name {
             "kafka" => probe::kafka(ports.kafka).await,
             "mongodb" | "ferretdb" => probe::mongodb(ports.mongodb).await,
-            "registry" => probe::http(ports.registry, "/v2/").await,
+            "registry" => probe::http(ports.registry, "/").await,
             // It calls others and has nothing to answer with.
             demo::SIMULATOR => true,
             // FerretDB answers only when it does.

@@ -222,7 +222,7 @@ impl Step {
             Self::Kafka => kafka::present(config, layout),
             Self::Mongodb => match on.server().await {
                 Server::Mongod => mongodb::present(layout),
-                Server::Ferretdb => ferretdb::present(layout) && postgresql::present(config, layout),
+                Server::Ferretdb => ferretdb::present(config, layout) && postgresql::present(config, layout),
             },
             Self::Registry => registry::present(config, layout),
             Self::Infrastructure => running::infrastructure_runs(on).await?,

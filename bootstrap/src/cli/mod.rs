@@ -79,6 +79,14 @@ enum Command {
         #[arg(long, requires = "delete_data")]
         yes: bool,
     },
+    /// Make new passwords for all accounts (and new certificates between hosts), and restart what uses them.
+    ///
+    /// Readings and schedules go on where they were; the console is away for some seconds. An interrupted rotation is finished by `up`.
+    Rotate {
+        /// For working on the services: compile them without optimisation, and take the console as it lies there.
+        #[arg(long)]
+        debug: bool,
+    },
     /// Install the packages that this machine needs.
     Prerequisites,
 }
@@ -135,6 +143,18 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             let installation = Installation::new(config, options);
             let summary = installation.up(&*reporter).await?;
             show_summary(&*reporter, &installation, &summary);
+            Ok(())
+        }
+        Command::Rotate { debug } => {
+            options.rotate = true;
+            if debug {
+                options.profile = Profile::Debug;
+                options.console = false;
+                options.up_arguments.push_str(" --debug");
+            }
+            let installation = Installation::new(config, options);
+            let summary = installation.up(&*reporter).await?;
+            reporter.says(&format!("all accounts have new passwords ({})", seconds(summary.took)));
             Ok(())
         }
         Command::Prerequisites => {

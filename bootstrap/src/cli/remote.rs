@@ -24,6 +24,13 @@ pub(super) async fn execute(
         Command::Up { only: Some(_), .. } => unavailable("`up --only`"),
         Command::Up { demo: true, .. } => unavailable("`up --demo`"),
         Command::Up { debug, .. } => up(&opened(config, built(options, debug))?, reporter).await,
+        Command::Rotate { debug } => {
+            let mut options = built(options, debug);
+            options.rotate = true;
+            up(&opened(config, options)?, reporter).await?;
+            reporter.says("all accounts have new passwords, all hosts new certificates");
+            Ok(())
+        }
         Command::Plan {
             detailed_exitcode,
             debug,

@@ -8,6 +8,7 @@ use common::config::{Config, Mode, Role, Ssh};
 use hosts::ssh::{Identity, Passphrase, Target, Timeouts, Trust};
 
 use super::placement::{managers, place};
+use crate::installation::console_address;
 use crate::network::{Names, Subnet, choose_subnet};
 
 /// A host.
@@ -23,6 +24,13 @@ pub(super) struct Machine {
     pub(super) roles: BTreeSet<Role>,
     /// Whether it manages the swarm.
     pub(super) manages: bool,
+}
+
+impl Machine {
+    /// The addresses that its certificate is for: where the other hosts reach it, and nobody else.
+    pub(super) fn certified(&self) -> Vec<String> {
+        vec![self.internal.to_string()]
+    }
 }
 
 /// All of them.
@@ -113,10 +121,7 @@ impl Inventory {
         let host = self
             .machine(Role::ApplicationManager)
             .map_or("", |machine| &machine.address);
-        match self.config.console.port {
-            80 => format!("http://{host}/"),
-            port => format!("http://{host}:{port}/"),
-        }
+        console_address(&self.config, host)
     }
 
     /// The way to a host.

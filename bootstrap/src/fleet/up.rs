@@ -167,8 +167,9 @@ impl<'a> Run<'a> {
     fn understand(&mut self, surveys: &[Option<Survey>]) -> Result<(), Failure> {
         let inventory = &self.fleet.inventory;
         let mut problems = survey::discord(inventory, surveys);
-        for survey in surveys.iter().flatten() {
-            if !self.secrets.learn(&survey.secrets) {
+        for (machine, survey) in inventory.machines.iter().zip(surveys) {
+            let Some(survey) = survey else { continue };
+            if !self.secrets.learn(machine.internal, &survey.secrets) {
                 problems.push("two hosts have different keys: they belong to different installations".to_owned());
             }
         }
@@ -189,7 +190,29 @@ impl<'a> Run<'a> {
         }
         if problems.is_empty() {
             self.invented = !self.secrets.known();
+            if self.fleet.on.options.rotate {
+                self.secrets.rotate();
+            }
             self.secrets.complete(&inventory.config)?;
+            let asked = inventory.machines.iter().zip(surveys);
+            let complete = asked
+                .clone()
+                .all(|(machine, survey)| !machine.manages || survey.is_some());
+            let (name, machines) = (&inventory.config.name, &inventory.machines);
+            let waiting = self.secrets.certify(name, machines, complete, Timestamp::now())?;
+            let answered = asked.filter(|(_, survey)| survey.is_some());
+            problems.extend(
+                answered
+                    .filter(|(machine, _)| waiting.contains(&machine.name))
+                    .map(|(machine, _)| {
+                        format!(
+                            "{} needs a certificate, and the hosts that can sign it cannot be asked",
+                            machine.name
+                        )
+                    }),
+            );
+        }
+        if problems.is_empty() {
             return Ok(());
         }
         let all = problems.into_iter().map(|message| Problem {
@@ -321,9 +344,53 @@ impl Fleet {
 }
 
 impl Run<'_> {
+    /// Every host has the new passwords now, and none is in use. Services that cannot sign in any more would besiege Kafka, and end
+    /// slowly.
+    async fn stop_services(&mut self, reporter: &dyn Reporter) -> Result<(), Failure> {
+        let given_up = |run: &mut Self| Err(failure(std::mem::take(&mut run.problems), &run.fleet.resume("up")));
+        if !self.problems.is_empty() {
+            return given_up(self);
+        }
+        let script = self.fleet.stop_services();
+        let stopped = join_all(self.members.iter().map(async |member| {
+            let answer = member.access.root(&script, Duration::from_secs(120)).await?;
+            if answer.succeeded() {
+                return Ok(());
+            }
+            Err(Problem {
+                exit: Exit::Failed,
+                message: format!(
+                    "{}: services: {}",
+                    member.access.host(),
+                    answer.last_lines(5).join(" / ")
+                ),
+            })
+        }))
+        .await;
+        self.settle(stopped);
+        if !self.problems.is_empty() {
+            return given_up(self);
+        }
+        reporter.says("services: stopped");
+        Ok(())
+    }
+
     /// Looks, makes and waits.
     async fn guarded(&mut self, reporter: &dyn Reporter) -> Result<bool, Failure> {
         self.look().await?;
+        if self.fleet.on.options.rotate && !self.problems.is_empty() {
+            self.problems.insert(
+                0,
+                Problem {
+                    exit: Exit::Failed,
+                    message: "nothing was changed: new passwords are made when every host can take them".to_owned(),
+                },
+            );
+            return Err(failure(
+                std::mem::take(&mut self.problems),
+                &self.fleet.resume("rotate"),
+            ));
+        }
         let gate = self.members.iter().find(|member| Some(member.index) == self.gate);
         let gate = gate.map(|member| member.access.clone());
         let leavers = std::mem::take(&mut self.leavers);
@@ -333,6 +400,9 @@ impl Run<'_> {
             if stage == Stage::Services && self.invented && !self.has_console() {
                 // Without it the key would lie on hosts that let nobody in for the first time.
                 break;
+            }
+            if self.fleet.on.options.rotate && stage == Stage::Swarm {
+                self.stop_services(reporter).await?;
             }
             let made = self.make(stage, reporter).await;
             changed |= made;
@@ -364,7 +434,7 @@ impl Run<'_> {
     /// The first admin's one-time password while it opens the door; once it does not, it is forgotten everywhere.
     async fn first_password(&self) -> Option<String> {
         let password = self.secrets.first_password()?;
-        if first_admin::ask(&self.fleet.inventory.console(), password).await != OneTime::Used {
+        if self.one_time().await != OneTime::Used {
             return Some(password.to_owned());
         }
         let data = self.fleet.inventory.config.data_dir.display();
@@ -381,12 +451,28 @@ impl Run<'_> {
         None
     }
 
-    fn has_console(&self) -> bool {
-        let is = |member: &&Member| {
+    /// Asks the console on its own host.
+    async fn one_time(&self) -> OneTime {
+        let script = first_admin::script(self.fleet.inventory.config.console.port);
+        let Some(console) = self.console() else {
+            return OneTime::Unknown;
+        };
+        match console.access.root(&script, Duration::from_secs(20)).await {
+            Ok(answer) => first_admin::read(&answer.stdout),
+            Err(_) => OneTime::Unknown,
+        }
+    }
+
+    /// The host with the console.
+    fn console(&self) -> Option<&Member> {
+        self.members.iter().find(|member| {
             let machine = self.fleet.inventory.machines.get(member.index);
             machine.is_some_and(|machine| machine.roles.contains(&Role::ApplicationManager))
-        };
-        self.members.iter().any(|member| is(&member))
+        })
+    }
+
+    fn has_console(&self) -> bool {
+        self.console().is_some()
     }
 
     fn state(&self) -> &'static str {

@@ -62,6 +62,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("could not listen on port {port} for applications"))?;
 
+    let tls = runtime::tls::server_of(settings.certificate.as_deref())?;
     let view = Arc::new(View::default());
     view::follow_all(&context, &view);
     let commands = context.entities::<Asked>();
@@ -94,7 +95,11 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.spawn_until_shutdown("expiry", reconcile::expiry(reconciler.clone()));
     context.spawn_until_shutdown("forgetting", reconcile::forgetting(reconciler));
     let gateway = gateway::Gateway::new(view, key, context.bus.clone(), commands);
-    let served = gateway::serve(listener, gateway, context.shutdown.clone());
+    let served = gateway::serve(
+        runtime::http::Door::new(listener, tls),
+        gateway,
+        context.shutdown.clone(),
+    );
     context.spawn("gateway", served);
     Ok(())
 }

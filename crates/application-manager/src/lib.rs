@@ -31,6 +31,7 @@ pub mod bundles;
 pub mod catalogue;
 mod chores;
 pub mod embedded;
+mod encryption;
 mod hub;
 mod live;
 pub mod logs;
@@ -110,8 +111,28 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     view::follow_all(&context, &app);
     chores::spawn_all(&context, &app, archive);
     pages::run(&context, keys).await?;
-    let served = http::serve(listener, router(app), http::Limits::PEOPLE, context.shutdown.clone());
+    serve(&context, listener, router(app)).await
+}
+
+/// Opens the doors for people: plain, and over TLS where there is a certificate for them.
+async fn serve(context: &Context, listener: TcpListener, router: Router) -> anyhow::Result<()> {
+    let (settings, shutdown) = (&context.settings, &context.shutdown);
+    let Some(tls) = runtime::tls::server_of(settings.public_certificate.as_deref())? else {
+        let served = http::serve(listener, router, http::Limits::PEOPLE, shutdown.clone());
+        context.spawn("console and REST API", served);
+        return Ok(());
+    };
+    let port = settings.ports.console_tls;
+    let encrypted = TcpListener::bind(("0.0.0.0", port))
+        .await
+        .with_context(|| format!("could not listen on port {port}"))?;
+    let leading = axum::middleware::from_fn_with_state(port, encryption::lead);
+    let plain = router.clone().layer(leading);
+    let served = http::serve(listener, plain, http::Limits::PEOPLE, shutdown.clone());
     context.spawn("console and REST API", served);
+    let door = http::Door::new(encrypted, Some(tls));
+    let served = http::serve(door, router, http::Limits::PEOPLE, shutdown.clone());
+    context.spawn("console and REST API over TLS", served);
     Ok(())
 }
 

@@ -20,6 +20,7 @@ pub mod ids;
 pub mod manifest;
 pub mod messages;
 pub mod names;
+pub mod rights;
 pub mod rules;
 pub mod schedule;
 pub mod settings;

@@ -21,7 +21,7 @@ pub struct Settings {
     /// Where everything of this installation lives.
     pub data_dir: PathBuf,
     /// Folder with one file per secret: `token.key` (shared by deployer, sensor manager, action manager),
-    /// `first-admin.password` (one-time), `host.token` (with which `bootstrap` acts as the first admin), `smtp.password`, … Mode 0600.
+    /// `service.<name>.password` (with which a service signs in to Kafka and MongoDB), `first-admin.password` (one-time), `host.token` (with which `bootstrap` acts as the first admin), `smtp.password`, … Mode 0600.
     pub secrets_dir: PathBuf,
     /// Address that people and sensors use to reach this host, without scheme.
     pub public_address: String,
@@ -31,6 +31,12 @@ pub struct Settings {
     /// Where node agents forward to.
     #[serde(default)]
     pub gateways: Gateways,
+    /// File with this host's private key and certificate, PEM, by which the other hosts know it; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// File with the private key and certificates that people and devices see, PEM; absent where they get no TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_certificate: Option<PathBuf>,
     /// Kafka.
     pub kafka: KafkaSettings,
     /// MongoDB protocol.
@@ -54,6 +60,9 @@ pub struct Gateways {
     pub readings: Vec<SocketAddr>,
     /// Action managers.
     pub actions: Vec<SocketAddr>,
+    /// Present where the way to them is encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 fn loopback() -> IpAddr {
@@ -68,16 +77,99 @@ pub struct KafkaSettings {
     pub brokers: String,
     /// Copies of each partition for topics that services create.
     pub replication: i32,
+    /// With what services sign in; absent where Kafka asks nobody who he is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+    /// Mechanism of SASL by which they do.
+    #[serde(default)]
+    pub sasl: Sasl,
+    /// Present where links are encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// How to sign in to Kafka.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Sasl {
+    /// SCRAM with SHA-512: the password itself is never sent.
+    #[default]
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+    /// SCRAM with SHA-256.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// The password as it is; only over TLS.
+    #[serde(rename = "PLAIN")]
+    Plain,
+}
+
+impl Sasl {
+    /// Returns the name in the protocol.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+        }
+    }
+}
+
+/// An account and where its password is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Account {
+    /// Each service has its own, of its name; the secret is `service.<name>.password`.
+    Own,
+    /// All share one that somebody gave to the installation.
+    Shared {
+        /// Its name.
+        username: String,
+        /// The secret with its password.
+        secret: String,
+    },
+}
+
+impl Account {
+    /// Returns the name and the secret with which a service (or `admin`) signs in.
+    #[must_use]
+    pub fn of(&self, service: &str) -> (String, String) {
+        match self {
+            Self::Own => (service.to_owned(), service_password(service)),
+            Self::Shared { username, secret } => (username.clone(), secret.clone()),
+        }
+    }
+}
+
+/// Returns the name of the secret with which a service (or `admin`) signs in to Kafka and MongoDB.
+#[must_use]
+pub fn service_password(service: &str) -> String {
+    format!("service.{service}.password")
+}
+
+/// Whom to believe that he is who he says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Certificates of authorities, PEM; absent: those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
 
 /// Where MongoDB (or FerretDB behind its write gate) is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MongoSettings {
-    /// Connection string.
+    /// Connection string without a password.
     pub uri: String,
     /// Database of this installation.
     pub database: String,
+    /// With what services sign in; absent where the server asks nobody who he is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+    /// Present where links are encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
 }
 
 /// Docker Engine, registry, network of applications.
@@ -92,6 +184,15 @@ pub struct EngineSettings {
     pub gateway: IpAddr,
     /// `host:port` of the registry of application images.
     pub registry: String,
+    /// With what the Engine signs in there; absent where the registry asks nobody who he is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_account: Option<Account>,
+    /// Changes when that account's password does: a Swarm service keeps the one it was made with.
+    #[serde(default)]
+    pub registry_access: String,
+    /// Present where the registry speaks TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry_tls: Option<Tls>,
     /// Image to start from, by runtime name of the manifest (`python`).
     pub base_images: BTreeMap<String, String>,
     /// Folder with the Python SDK package that is installed into each Python image.
@@ -113,6 +214,15 @@ pub struct Ports {
     pub mqtt: u16,
     /// HTTP ingestion for sensors and devices.
     pub ingestion: u16,
+    /// Console and REST API over TLS, where there is a certificate for people.
+    #[serde(default)]
+    pub console_tls: u16,
+    /// MQTT over TLS, likewise.
+    #[serde(default)]
+    pub mqtt_tls: u16,
+    /// HTTP ingestion over TLS, likewise.
+    #[serde(default)]
+    pub ingestion_tls: u16,
     /// Sensor manager's gateway for applications, on the internal address.
     pub readings: u16,
     /// Action manager's gateway for applications, on the internal address.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::docker::{Engine, EngineError};
 use crate::records::{Build, InstanceRecord, VersionRecord};
-use crate::registry::{self, Deleted};
+use crate::registry::{Deleted, Registry};
 use crate::retention::{self, Removal};
 
 /// Time between two looks at images when nobody wakes the loop.
@@ -26,6 +26,7 @@ pub(crate) struct Cleaner {
     pub(crate) instances: Entities<InstanceRecord>,
     pub(crate) versions: Entities<VersionRecord>,
     pub(crate) engine: Engine,
+    pub(crate) registry: Registry,
     pub(crate) bus: Bus,
     pub(crate) settings: Arc<Settings>,
     /// A version was discarded.
@@ -119,7 +120,7 @@ impl Cleaner {
             }
         }
         if let Some(image) = &removal.image
-            && registry::delete(image).await? == Deleted::NotAllowed
+            && self.registry.delete(image).await? == Deleted::NotAllowed
         {
             tracing::info!(image, "the registry keeps it, as it lets nobody delete");
         }
@@ -163,6 +164,7 @@ mod tests {
             instances: Entities::new(documents.clone(), bus.clone()),
             versions: Entities::new(documents, bus.clone()),
             engine: Engine::new(Path::new("/nonexistent"), "test", std::net::Ipv4Addr::LOCALHOST.into()),
+            registry: Registry::default(),
             bus,
             settings: Arc::new(settings()),
             wake: Arc::default(),

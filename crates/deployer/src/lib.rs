@@ -62,6 +62,7 @@ use crate::docker::Engine;
 use crate::executor::Executor;
 use crate::handlers::{Applications, Bindings, Commands};
 use crate::records::{InstanceRecord, VersionRecord};
+use crate::registry::Registry;
 use crate::store::Bundles;
 
 /// Runs the deployer.
@@ -80,6 +81,8 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
         &context.settings.name,
         context.settings.internal_address,
     );
+    let registry = Registry::from_settings(&context.settings)?;
+    let engine = engine.signed_in(registry.credentials());
     let versions = context.entities::<VersionRecord>();
     let instances = context.entities::<InstanceRecord>();
     let [build, reconcile, clean] = [(); 3].map(|()| Arc::new(Notify::new()));
@@ -118,6 +121,7 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
         instances: instances.clone(),
         versions: versions.clone(),
         engine: engine.clone(),
+        registry,
         bus: context.bus.clone(),
         settings: context.settings.clone(),
         wake: clean,
@@ -133,6 +137,6 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
 /// # Errors
 /// None so far; it waits for whatever is missing.
 pub async fn run_agent(context: runtime::Context) -> anyhow::Result<()> {
-    agent::run(&context);
+    agent::run(&context)?;
     Ok(())
 }

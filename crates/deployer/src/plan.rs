@@ -20,6 +20,8 @@ pub(crate) struct ServicePlan {
     pub(crate) secret: String,
     pub(crate) instance: InstanceId,
     pub(crate) image: String,
+    /// With which password the image is pulled.
+    pub(crate) registry_access: String,
     pub(crate) environment: Vec<String>,
     pub(crate) network: String,
     pub(crate) memory_bytes: i64,
@@ -63,6 +65,7 @@ pub(crate) fn plan(settings: &Settings, instance: &Instance, image: &str) -> Ser
         secret: secret_name(&settings.name, instance.id),
         instance: instance.id,
         image: image.to_owned(),
+        registry_access: settings.engine.registry_access.clone(),
         environment: environment(settings, instance),
         network: settings.engine.network.clone(),
         memory_bytes: i64::try_from(manifest.resources.memory_mib.saturating_mul(1024 * 1024)).unwrap_or(i64::MAX),

@@ -1,12 +1,18 @@
-//! The registry of application images, as far as the Engine does not speak to it: deleting.
+//! The registry of application images: how the Engine signs in to it, and what the Engine does not do there: deleting.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use common::settings::{Settings, Tls};
 use http_body_util::Empty;
 use hyper::StatusCode;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Time that the registry gets to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,20 +26,80 @@ pub(crate) enum Deleted {
     NotAllowed,
 }
 
-/// Deletes an image, given as `host:port/path@sha256:…`. Its layers go when the registry collects its garbage.
-///
-/// # Errors
-/// When the registry does not answer or has difficulties; trying again is right.
-pub(crate) async fn delete(image: &str) -> anyhow::Result<Deleted> {
-    let (host, path) = manifest(image).with_context(|| format!("{image} is no image in a registry"))?;
-    let status = tokio::time::timeout(TIMEOUT, ask(host, &path))
-        .await
-        .context("the registry does not answer")??;
-    match status {
-        StatusCode::NOT_FOUND => Ok(Deleted::Gone),
-        StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Ok(Deleted::NotAllowed),
-        status if status.is_success() => Ok(Deleted::Gone),
-        status => anyhow::bail!("the registry answers {status} to the deletion of {image}"),
+/// How one signs in to the registry of an installation, and whom one believes.
+#[derive(Clone, Default)]
+pub(crate) struct Registry {
+    account: Option<(String, String)>,
+    tls: Option<TlsConnector>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("account", &self.account.as_ref().map(|(username, _)| username))
+            .field("tls", &self.tls.is_some())
+            .finish()
+    }
+}
+
+impl Registry {
+    /// Takes what is needed from the settings.
+    ///
+    /// # Errors
+    /// When the password or the authority's certificate cannot be read.
+    pub(crate) fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+        let engine = &settings.engine;
+        let account = engine.registry_account.as_ref().map(|account| account.of("deployer"));
+        let account = account
+            .map(|(username, secret)| anyhow::Ok((username, settings.secret(&secret)?)))
+            .transpose()?;
+        let tls = match &engine.registry_tls {
+            Some(Tls { ca: Some(ca) }) => Some(TlsConnector::from(runtime::tls::client(ca)?)),
+            _ => None,
+        };
+        Ok(Self { account, tls })
+    }
+
+    /// Name and password that the Engine is given to push and to pull.
+    pub(crate) fn credentials(&self) -> Option<(String, String)> {
+        self.account.clone()
+    }
+
+    /// Deletes an image, given as `host:port/path@sha256:…`. Its layers go when the registry collects its garbage.
+    ///
+    /// # Errors
+    /// When the registry does not answer or has difficulties; trying again is right.
+    pub(crate) async fn delete(&self, image: &str) -> anyhow::Result<Deleted> {
+        let (host, path) = manifest(image).with_context(|| format!("{image} is no image in a registry"))?;
+        let status = tokio::time::timeout(TIMEOUT, self.ask(host, &path))
+            .await
+            .context("the registry does not answer")??;
+        match status {
+            StatusCode::NOT_FOUND => Ok(Deleted::Gone),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::FORBIDDEN => Ok(Deleted::NotAllowed),
+            status if status.is_success() => Ok(Deleted::Gone),
+            status => anyhow::bail!("the registry answers {status} to the deletion of {image}"),
+        }
+    }
+
+    async fn ask(&self, host: &str, path: &str) -> anyhow::Result<StatusCode> {
+        let stream = TcpStream::connect(host)
+            .await
+            .with_context(|| format!("could not connect to the registry {host}"))?;
+        let mut request = hyper::Request::delete(path).header("host", host);
+        if let Some((username, password)) = &self.account {
+            let basic = BASE64.encode(format!("{username}:{password}"));
+            request = request.header("authorization", format!("Basic {basic}"));
+        }
+        let request = request.body(Empty::<bytes::Bytes>::new())?;
+        match &self.tls {
+            None => send(stream, request).await,
+            Some(tls) => {
+                let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+                let stream = tls.connect(ServerName::try_from(name.to_owned())?, stream).await?;
+                send(stream, request).await
+            }
+        }
     }
 }
 
@@ -44,15 +110,12 @@ fn manifest(image: &str) -> Option<(&str, String)> {
     Some((host, format!("/v2/{path}/manifests/{digest}")))
 }
 
-async fn ask(host: &str, path: &str) -> anyhow::Result<StatusCode> {
-    let stream = TcpStream::connect(host)
-        .await
-        .with_context(|| format!("could not connect to the registry {host}"))?;
+async fn send<S>(stream: S, request: hyper::Request<Empty<bytes::Bytes>>) -> anyhow::Result<StatusCode>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driving = tokio::spawn(connection);
-    let request = hyper::Request::delete(path)
-        .header("host", host)
-        .body(Empty::<bytes::Bytes>::new())?;
     let answer = sender.send_request(request).await;
     driving.abort();
     Ok(answer.context("the registry did not answer")?.status())
@@ -83,10 +146,11 @@ mod tests {
             ("202 Accepted", Some(Deleted::Gone)),
             ("404 Not Found", Some(Deleted::Gone)),
             ("405 Method Not Allowed", Some(Deleted::NotAllowed)),
+            ("401 Unauthorized", None),
             ("503 Service Unavailable", None),
         ] {
             let image = format!("127.0.0.1:{}/iot/demo@sha256:ab", server(status).await);
-            assert_eq!(delete(&image).await.ok(), expected, "{status}");
+            assert_eq!(Registry::default().delete(&image).await.ok(), expected, "{status}");
         }
     }
 }

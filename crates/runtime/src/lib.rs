@@ -18,6 +18,7 @@ pub mod mongo;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 
 mod admin;
 mod dependencies;

@@ -263,12 +263,12 @@ where
         .with_context(|| format!("could not listen on admin port {port}"))?;
     // Alive and answering about its health. Whether it is *ready* depends on others, and must not have it restarted.
     stall::tell_supervisor(sd_notify::NotifyState::Ready);
-    let kafka = KafkaConfig::from_settings(&settings, service.as_str());
+    let kafka = KafkaConfig::from_settings(&settings, service.as_str())?;
     let publisher = Arc::new(KafkaPublisher::new(kafka.clone())?);
     let context = Context {
         service,
         bus: Bus::new(publisher.clone(), service.as_str()),
-        mongo: Mongo::connect(&settings.mongodb, service.as_str()).await?,
+        mongo: Mongo::connect(&settings, service.as_str()).await?,
         health: Health::default(),
         shutdown: CancellationToken::new(),
         settings: Arc::new(settings),

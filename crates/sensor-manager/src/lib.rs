@@ -132,7 +132,9 @@ async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow:
         shutdown: context.shutdown.clone(),
     };
     let router = gateway::router(gateway);
-    let served = serving::serve(listener, router, serving::Limits::PROGRAMS, context.shutdown.clone());
+    let tls = runtime::tls::server_of(context.settings.certificate.as_deref())?;
+    let door = serving::Door::new(listener, tls);
+    let served = serving::serve(door, router, serving::Limits::PROGRAMS, context.shutdown.clone());
     context.spawn("readings gateway", served);
     part.ready();
     tracing::info!(port, "listening for applications");

@@ -23,6 +23,7 @@ const FILES: &str = "ls /var/lib/iot/releases/current/* /var/lib/iot/etc/* /var/
 
 /// Runs the rounds and returns the figures.
 pub(super) async fn run(rounds: u32) -> Result<String> {
+    prepare().await?;
     let folder = tempfile::tempdir()?;
     let ansible = install_ansible(folder.path())?;
     let (mut nothing, mut again, mut peer, mut broken) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -43,6 +44,19 @@ pub(super) async fn run(rounds: u32) -> Result<String> {
         rig.remove().await?;
     }
     Ok(report(nothing, again, peer, broken))
+}
+
+/// The command as it is now, and an Engine for the hosts.
+async fn prepare() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "-p", "bootstrap"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    let status = build.status()?;
+    ensure!(status.success(), "building bootstrap ended with {status}");
+    bootstrap::ensure_engine().await
 }
 
 fn report(nothing: Vec<f64>, again: Vec<f64>, peer: Vec<f64>, broken: Vec<f64>) -> String {

@@ -122,7 +122,7 @@ fn samples(state: &Value) -> Result<Vec<f64>> {
 
 /// Milliseconds from producing to consuming at the same rate, sorted.
 async fn kafka(stack: &Stack) -> Result<Vec<f64>> {
-    let config = KafkaConfig::from_settings(stack.settings(), "tests");
+    let config = KafkaConfig::of_admin(stack.settings(), "tests")?;
     let bus = Bus::new(Arc::new(KafkaPublisher::new(config.clone())?), "tests");
     let mut tail = tail::<OperationEvent>(config, TailFrom::End).await?;
     let began = Instant::now();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use common::rights::ADMIN_ACCOUNT;
 use serde_json::{Value, json};
 
 use super::path::instance_is;
@@ -229,7 +230,7 @@ async fn strike_container(instance: &str) -> Result<Toll> {
 /// # Errors
 /// When there is none yet.
 pub async fn checkpoint(stack: &Stack, instance: &str) -> Result<Value> {
-    let mongo = runtime::mongo::Mongo::connect(&stack.settings().mongodb, "tests").await?;
+    let mongo = runtime::mongo::Mongo::connect(stack.settings(), ADMIN_ACCOUNT).await?;
     let id = format!("{instance}/0");
     let document = mongo
         .documents()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use bootstrap::demo::bundle::of_files;
+use common::rights::ADMIN_ACCOUNT;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use simulator::config::Protocol;
@@ -81,7 +82,7 @@ pub(super) async fn bundles(stack: &Stack) -> Result<()> {
 /// What an upload could leave: applications, stored bundles, files.
 async fn traces(stack: &Stack, user: &Client) -> Result<(usize, u64, usize)> {
     let applications = user.list("/api/v1/applications").await?.len();
-    let mongo = runtime::mongo::Mongo::connect(&stack.settings().mongodb, "tests").await?;
+    let mongo = runtime::mongo::Mongo::connect(stack.settings(), ADMIN_ACCOUNT).await?;
     let bundles = mongo.database().collection::<Value>("bundles.files");
     let bundles = bundles.count_documents(Default::default()).await?;
     let uploads = stack.settings().data_dir.join("uploads");

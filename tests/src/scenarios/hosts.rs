@@ -40,8 +40,14 @@ pub(crate) fn config(rig: &Rig) -> Result<Config> {
 }
 
 fn fleet(rig: &Rig) -> Result<Fleet> {
+    fleet_with(rig, false)
+}
+
+/// With new passwords and certificates, or with those that are there.
+fn fleet_with(rig: &Rig, rotate: bool) -> Result<Fleet> {
     let options = Options {
         profile: Profile::Debug,
+        rotate,
         invocation: "cargo test --workspace".to_owned(),
         ..Options::default()
     };
@@ -129,6 +135,8 @@ async fn play(rig: &Rig) -> Result<()> {
     let admin = Client::sign_in_first(&base, "admin", &password, ADMIN_PASSWORD).await?;
     confined(rig).await?;
     main_job(&admin, rig).await?;
+    only_what_is_documented_answers(rig).await?;
+    passwords_change(rig, &fleet).await?;
     comes_back(&fleet, rig).await?;
     fleet.down(true, reporter.as_ref()).await.map_err(failed)?;
     for host in rig.hosts() {
@@ -136,6 +144,56 @@ async fn play(rig: &Rig) -> Result<()> {
             .run(host, "ls -d /var/lib/iot /etc/systemd/system/iot-* 2>/dev/null || true")
             .await?;
         ensure!(left.trim().is_empty(), "{} keeps {left}", host.name);
+    }
+    Ok(())
+}
+
+/// From outside, a host answers at the ports for people, devices and the admin, and at no other.
+async fn only_what_is_documented_answers(rig: &Rig) -> Result<()> {
+    let ports = config(rig)?;
+    let documented = [
+        22,
+        ports.console.port,
+        ports.console.applications_port,
+        ports.ports.mqtt,
+        ports.ports.ingestion,
+    ];
+    let mut found = BTreeSet::new();
+    for host in rig.hosts() {
+        let open = super::wires::open_ports(host.address.into()).await?;
+        ensure!(
+            open.iter().all(|port| documented.contains(port)),
+            "{} answers at {open:?}",
+            host.name
+        );
+        found.extend(open);
+    }
+    ensure!(found == BTreeSet::from(documented), "{found:?}");
+    Ok(())
+}
+
+/// All accounts get new passwords, all hosts new certificates, and then nothing is left to do.
+async fn passwords_change(rig: &Rig, fleet: &Fleet) -> Result<()> {
+    let (failed, reporter) = (
+        |failure: bootstrap::failure::Failure| anyhow::anyhow!("{failure}"),
+        reporter(),
+    );
+    let host = rig.hosts().first().context("a host")?;
+    let seen = async || {
+        let files = "secrets/service.scheduler.password secrets/host.pem secrets/ca.key secrets/token.key";
+        rig.run(host, &format!("cd /var/lib/iot && sha256sum {files}")).await
+    };
+    let before = seen().await?;
+    let summary = fleet_with(rig, true)?.up(reporter.as_ref()).await.map_err(failed)?;
+    say(&format!(
+        "    new passwords and certificates: {:.1} s",
+        summary.took.as_secs_f64()
+    ));
+    let after = seen().await?;
+    let same: Vec<&str> = before.lines().filter(|line| after.contains(*line)).collect();
+    ensure!(same.len() == 1 && same[0].ends_with("token.key"), "{before}\n{after}");
+    for plan in fleet.plan(reporter.as_ref()).await.map_err(failed)? {
+        ensure!(plan.is_empty(), "nothing is left to do after new passwords: {plan}");
     }
     Ok(())
 }

@@ -72,7 +72,7 @@ fn applications(stack: &Stack) -> Result<Vec<String>> {
 }
 
 /// Runs an application, lets something happen to the installation while readings are sent, brings it up, and compares.
-async fn survive(stack: &Stack, name: &str, happen: impl AsyncFnOnce(&Stack) -> Result<()>) -> Result<()> {
+pub(super) async fn survive(stack: &Stack, name: &str, happen: impl AsyncFnOnce(&Stack) -> Result<()>) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let user = member(stack.admin(), &name.replace(' ', "-"), &["end_user"]).await?;
     let application = room_comfort(stack).await?;

@@ -14,6 +14,7 @@ mod messages;
 mod path;
 mod state;
 mod watch;
+mod wires;
 
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "a_service_that_hangs_is_told_of" => watch::hung,
     "a_malformed_message_holds_up_nothing" => watch::malformed,
     "an_application_reaches_nothing_but_the_agent" => boundaries::network,
+    "only_accounts_may_and_only_what_is_theirs" => wires::accounts,
     "every_service_killed_at_500_readings_a_second" => exactness::services,
     "container_kafka_and_mongodb_killed" => exactness::infrastructure,
     "latency_beside_kafka_itself" => measured::latency,
@@ -73,6 +75,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "a_host_joins_and_another_leaves" => membership::joins_and_leaves,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
+    "new_passwords_and_tls_for_devices_while_readings_are_sent" => wires::rotation,
 ];
 
 pub(crate) use adverse::interruptions;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use common::rights::ADMIN_ACCOUNT;
 use runtime::memory::MemoryBus;
 use runtime::mongo::Mongo;
 use runtime::{Change, Entities, Entity};
@@ -25,7 +26,7 @@ impl Entity for Counter {
 
 /// 16 writers swap one document 50 times each while the server is killed: no acknowledged write is lost.
 pub(super) async fn contention(stack: &Stack) -> Result<()> {
-    let mongo = Mongo::connect(&stack.settings().mongodb, "tests").await?;
+    let mongo = Mongo::connect(stack.settings(), ADMIN_ACCOUNT).await?;
     let (_, bus) = MemoryBus::bus("tests");
     let counters = Entities::<Counter>::new(mongo.documents(), bus);
     let mut tasks = tokio::task::JoinSet::new();
@@ -75,7 +76,7 @@ pub(super) async fn contracts(stack: &Stack) -> Result<()> {
             "on_a_server",
         ])
         .current_dir(workspace)
-        .env("IOT_TEST_MONGODB", &stack.settings().mongodb.uri)
+        .env("IOT_TEST_MONGODB", admin_uri(stack)?)
         .output()
         .await?;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -89,6 +90,20 @@ pub(super) async fn contracts(stack: &Stack) -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
+}
+
+/// The installation's server, as its admin.
+fn admin_uri(stack: &Stack) -> Result<String> {
+    let mongodb = &stack.settings().mongodb;
+    let Some(account) = &mongodb.account else {
+        return Ok(mongodb.uri.clone());
+    };
+    let (username, secret) = account.of(ADMIN_ACCOUNT);
+    let password = stack.settings().secret(&secret)?;
+    let server = mongodb.uri.trim_start_matches("mongodb://");
+    Ok(format!(
+        "mongodb://{username}:{password}@{server}?authSource=admin&authMechanism=SCRAM-SHA-256"
+    ))
 }
 
 /// Adds one, exactly once: the message id makes a repeat after an unknown outcome harmless.

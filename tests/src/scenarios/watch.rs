@@ -50,10 +50,7 @@ pub(super) async fn malformed(stack: &Stack) -> Result<()> {
     };
     let before = dead().await?;
     let bus = Bus::new(
-        Arc::new(KafkaPublisher::new(KafkaConfig::from_settings(
-            stack.settings(),
-            "tests",
-        ))?),
+        Arc::new(KafkaPublisher::new(KafkaConfig::of_admin(stack.settings(), "tests")?)?),
         "tests",
     );
     let record = |payload: &str| Record {

@@ -71,7 +71,33 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         on.folder("releases", "root", 0o755),
         on.folder("run", "root", 0o755),
         on.folder("secrets", &on.account, 0o700),
+        on.text(
+            &format!("etc/{}", on.secrets.authority().0),
+            0o644,
+            on.secrets.authority().1,
+        ),
     ];
+    for (name, text) in on.secrets.authorities() {
+        all.push(on.text(&format!("etc/{name}"), 0o644, text));
+    }
+    let (name, own) = on.secrets.host(on.machine.internal);
+    all.push(on.secret(name, own));
+    if on.machine.manages {
+        let (name, key) = on.secrets.authority_key();
+        let path = on.secret_path(name);
+        // A manager that cannot be asked has the only one.
+        if !key.is_empty() {
+            all.push(file(path, "root", 0o600, hosts::Content::Secret(key.to_owned())));
+        }
+    } else {
+        let path = on.secret_path(on.secrets.authority_key().0);
+        all.push(state(
+            "no key of the authority",
+            format!("[ ! -e {path} ]"),
+            format!("rm -f {path}"),
+        ));
+    }
+    all.extend(on.accounts());
     all.extend(engine(on));
     all.into_iter().map(|item| (Stage::Base, item)).collect()
 }
@@ -94,9 +120,9 @@ fn needs(on: &On<'_>) -> Vec<Need> {
 /// The Engine, with settings that it tells of when it is asked, so that what runs can be compared with what is written.
 fn engine(on: &On<'_>) -> Vec<Item> {
     let registry = on.inventory.at(Role::Registry, on.inventory.config.ports.registry);
+    let trust = format!("/etc/docker/certs.d/{registry}");
     let settings = |label: &str| {
         let settings = serde_json::json!({
-            "insecure-registries": [registry.to_string()],
             "labels": [format!("platform.settings={label}")],
             "log-driver": "json-file",
             "log-opts": {"max-file": "3", "max-size": "10m"},
@@ -107,6 +133,20 @@ fn engine(on: &On<'_>) -> Vec<Item> {
     let label = files::fingerprint(&[settings("").as_bytes()]);
     let path = "/etc/docker/daemon.json".to_owned();
     vec![
+        Item::new(
+            format!("folder {trust}"),
+            Kind::Folder {
+                path: trust.clone(),
+                owner: "root".to_owned(),
+                mode: 0o755,
+            },
+        ),
+        file(
+            format!("{trust}/ca.crt"),
+            "root",
+            0o644,
+            hosts::Content::Text(on.secrets.authority().1.to_owned()),
+        ),
         file(path, "root", 0o644, hosts::Content::Text(settings(&label))),
         state(
             "docker engine",

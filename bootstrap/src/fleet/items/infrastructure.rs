@@ -4,7 +4,9 @@ use common::config::{Mode, Role};
 use hosts::{Content, Item, Kind, Unit, Upload};
 
 use super::{On, Stage, Staged, file, state, unit};
-use crate::{files, kafka, postgresql, registry};
+use crate::kafka::Door;
+use crate::settings::database as database_name;
+use crate::{accounts, ferretdb, files, kafka, postgresql, registry};
 
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let (config, roles) = (&on.inventory.config, &on.machine.roles);
@@ -44,14 +46,29 @@ fn broker(on: &On<'_>) -> Vec<Item> {
         return Vec::new();
     };
     let (libs, data) = (on.path("kafka/libs"), on.path("kafka/data"));
-    let properties = kafka::render_properties(config, &layout.part("kafka/data"), &on.machine.internal.to_string());
-    let print = files::fingerprint(&[properties.as_bytes(), kafka::LOG4J.as_bytes(), jars.sha256.as_bytes()]);
+    let (passwords, address) = (on.secrets.passwords(), on.machine.internal.to_string());
+    let (host, ca) = (on.certificate(), on.authority());
+    let door = Door {
+        address: &address,
+        tls: Some(kafka::Certificate { host: &host, ca: &ca }),
+        broker: passwords.get(accounts::BROKER),
+    };
+    let properties = kafka::render_properties(config, &layout.part("kafka/data"), &door);
+    let wanted = accounts::kafka(on.name(), &passwords);
+    let print = on.print(&[&properties, kafka::LOG4J, &jars.sha256]);
     let java = kafka::command_line(config, layout, "/usr/bin/java");
     let format = format!(
         "runuser -u {account} -- java -cp '{libs}/*' kafka.tools.StorageTool format -t {} -c {}",
         kafka::cluster_id(on.name()),
-        on.path("etc/kafka.properties"),
+        on.secret_path(kafka::PROPERTIES),
         account = on.account
+    );
+    let make = kafka::accounts_command(layout)
+        .map(|word| format!("'{word}'"))
+        .join(" ");
+    let mark = format!(
+        "{}-$(sha256sum < {data}/meta.properties | cut -c1-16)",
+        files::fingerprint(&[wanted.as_bytes()])
     );
     let mut kafka = on.unit("kafka", java, &on.account, print);
     kafka.writes = vec![data.clone()];
@@ -60,7 +77,9 @@ fn broker(on: &On<'_>) -> Vec<Item> {
         on.folder("kafka", "root", 0o755),
         unpacked("kafka's programs", jars, &libs),
         on.folder("kafka/data", &on.account, 0o700),
-        on.text("etc/kafka.properties", 0o644, properties),
+        on.secret(kafka::PROPERTIES, properties),
+        on.secret(kafka::ADMIN_PROPERTIES, kafka::render_admin(config, &door)),
+        on.secret(kafka::ACCOUNTS, wanted),
         on.text("etc/kafka-log4j2.properties", 0o644, kafka::LOG4J),
         state(
             "kafka's data folder",
@@ -68,6 +87,15 @@ fn broker(on: &On<'_>) -> Vec<Item> {
             format!("cd /; {format}"),
         ),
         unit(kafka),
+        state(
+            "kafka's accounts",
+            format!("[ \"$(cat {0})\" = \"{mark}\" ]", on.path("kafka/accounts")),
+            format!(
+                "cd /; runuser -u {} -- {make} && echo \"{mark}\" > {}",
+                on.account,
+                on.path("kafka/accounts")
+            ),
+        ),
     ]
 }
 
@@ -114,33 +142,41 @@ fn database(on: &On<'_>) -> Vec<Item> {
         files::fingerprint(&[program.sha256.as_bytes()])
     ));
     all.push(file(binary.clone(), "root", 0o755, Content::File(program.clone())));
-    all.push(unit(ferretdb(on, &binary)));
+    let users = accounts::mongodb(&database_name(on.name()), &on.secrets.passwords());
+    all.push(on.secret(ferretdb::ACCOUNTS, users.clone()));
+    all.push(unit(gate(on, &binary, &users)));
     all
 }
 
-fn ferretdb(on: &On<'_>, binary: &str) -> Unit {
+/// FerretDB behind its gate.
+fn gate(on: &On<'_>, binary: &str, users: &str) -> Unit {
     let command = format!(
-        "{binary} -listen {}:{} -run-dir {} -postgresql {}",
+        "{binary} -listen {}:{} -users {} -tls {} -run-dir {} -postgresql {}",
         on.machine.internal,
         on.inventory.config.ports.mongodb,
+        on.secret_path(ferretdb::ACCOUNTS),
+        on.certificate(),
         on.path("run/ferretdb"),
         postgresql::url(&on.layout)
     );
-    let mut ferretdb = on.unit(
-        "ferretdb",
-        command,
-        &on.account,
-        files::fingerprint(&[binary.as_bytes()]),
-    );
+    let mut ferretdb = on.unit("ferretdb", command, &on.account, on.print(&[binary, users]));
     ferretdb.after.push(format!("{}-postgresql.service", on.name()));
     ferretdb.writes = vec![on.path("run/ferretdb")];
     ferretdb
 }
 
 fn images(on: &On<'_>) -> Vec<Item> {
-    let settings = registry::render(&on.inventory.config, &on.layout, &on.machine.internal.to_string());
+    let certificate = on.certificate();
+    let settings = registry::render(
+        &on.inventory.config,
+        &on.layout,
+        &on.machine.internal.to_string(),
+        Some(&certificate),
+    );
+    // Without a list of accounts it lets nobody in.
+    let accounts = accounts::registry(&on.secrets.passwords()).unwrap_or_default();
     let path = on.path("etc/registry.yml");
-    let print = files::fingerprint(&[settings.as_bytes()]);
+    let print = on.print(&[&settings, &accounts]);
     let mut registry = on.unit(
         "registry",
         format!("/usr/bin/docker-registry serve {path}"),
@@ -151,6 +187,7 @@ fn images(on: &On<'_>) -> Vec<Item> {
     vec![
         on.folder("registry", &on.account, 0o700),
         on.text("etc/registry.yml", 0o644, settings),
+        on.secret(registry::ACCOUNTS, accounts),
         unit(registry),
     ]
 }

@@ -12,6 +12,7 @@ use hosts::{Content, Item, Kind, Unit};
 use super::inventory::{Inventory, Machine};
 use super::payload::Payload;
 use super::secrets::Secrets;
+use crate::files;
 use crate::layout::{Layout, account};
 
 /// When something is made: every host is through with one before any begins with the next.
@@ -157,6 +158,43 @@ impl On<'_> {
 
     fn text(&self, part: &str, mode: u32, text: impl Into<String>) -> Item {
         file(self.path(part), "root", mode, Content::Text(text.into()))
+    }
+
+    fn secret_path(&self, name: &str) -> String {
+        self.path(&format!("secrets/{name}"))
+    }
+
+    /// A file that only the account of the platform reads.
+    fn secret(&self, name: &str, text: impl Into<String>) -> Item {
+        file(
+            self.secret_path(name),
+            &self.account,
+            0o600,
+            Content::Secret(text.into()),
+        )
+    }
+
+    /// The passwords of all accounts, on every host before any of them is used.
+    fn accounts(&self) -> Vec<Item> {
+        let all = self.secrets.accounts().into_iter();
+        all.map(|(name, value)| self.secret(&name, value)).collect()
+    }
+
+    /// Where this host's private key and certificate are.
+    fn certificate(&self) -> String {
+        self.secret_path(self.secrets.host(self.machine.internal).0)
+    }
+
+    /// Where the authority is that every host believes.
+    fn authority(&self) -> String {
+        self.path(&format!("etc/{}", self.secrets.authority().0))
+    }
+
+    /// Changes with what a program reads at its start, certificates among it.
+    fn print(&self, parts: &[&str]) -> String {
+        let certificates = [self.secrets.host(self.machine.internal).1, self.secrets.authority().1];
+        let parts: Vec<&[u8]> = parts.iter().chain(&certificates).map(|part| part.as_bytes()).collect();
+        files::fingerprint(&parts)
     }
 
     /// The units of this platform that a unit starts after.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use common::config::{Mode, Role, SERVICES};
-use common::settings::Gateways;
+use common::settings::{Gateways, Tls};
 use hosts::{Content, Input, Item, Kind};
 
 use super::infrastructure::unpacked;
 use super::{On, Stage, Staged, file, state, unit};
 use crate::fleet::payload::programs_of;
+use crate::secrets::shows_certificate;
 use crate::settings::{HostFacts, derive};
 use crate::{files, image};
 
@@ -71,7 +72,8 @@ fn old_releases(on: &On<'_>) -> Item {
 }
 
 fn secrets(on: &On<'_>, console: bool) -> Vec<Item> {
-    let wanted = on.secrets.files(console).into_iter();
+    let shows = on.machine.roles.iter().any(|role| shows_certificate(role.name()));
+    let wanted = on.secrets.files(console, shows).into_iter();
     wanted
         .map(|(name, text)| {
             file(
@@ -92,21 +94,35 @@ fn settings(on: &On<'_>) -> String {
         address: machine.address.clone(),
         gateway: inventory.subnet.gateway(),
         ca_bundle: None,
+        registry_access: on.secrets.passwords().registry_access(),
+        mongodb_accounts: config.mongodb.mode == Mode::Managed,
     };
     let mut settings = derive(config, &on.layout, &facts);
     settings.host.clone_from(&machine.name);
     settings.public_address.clone_from(&machine.address);
     settings.internal_address = machine.internal.into();
+    let tls = Some(Tls {
+        ca: Some(on.authority().into()),
+    });
     settings.gateways = Gateways {
         readings: vec![inventory.at(Role::SensorManager, config.ports.readings)],
         actions: vec![inventory.at(Role::ActionManager, config.ports.actions)],
+        tls: tls.clone(),
     };
+    settings.certificate = Some(on.certificate().into());
     if config.kafka.mode == Mode::Managed {
         settings.kafka.brokers = inventory.at(Role::Kafka, config.ports.kafka).to_string();
     }
     if config.mongodb.mode == Mode::Managed {
         settings.mongodb.uri = format!("mongodb://{}/", inventory.at(Role::Mongodb, config.ports.mongodb));
     }
+    if config.kafka.mode == Mode::Managed {
+        settings.kafka.tls.clone_from(&tls);
+    }
+    if config.mongodb.mode == Mode::Managed {
+        settings.mongodb.tls.clone_from(&tls);
+    }
+    settings.engine.registry_tls = tls;
     settings.engine.registry = inventory.at(Role::Registry, config.ports.registry).to_string();
     serde_json::to_string_pretty(&settings).map_or_else(|_| String::new(), |text| text + "\n")
 }
@@ -125,8 +141,7 @@ fn service(on: &On<'_>, name: &str, settings: &str) -> Item {
         .get(binary)
         .map(|upload| upload.sha256.as_str())
         .unwrap_or_default();
-    let secrets = on.secrets.fingerprint();
-    let print = files::fingerprint(&[program.as_bytes(), settings.as_bytes(), secrets.as_bytes()]);
+    let print = on.print(&[program, settings, &on.secrets.fingerprint(name)]);
     let mut service = on.unit(name, command, &on.account, print);
     service.notifies = true;
     service.environment = BTreeMap::from(

@@ -35,7 +35,10 @@ fn payload() -> Payload {
 
 fn secrets() -> Secrets {
     let mut secrets = Secrets::default();
-    assert!(secrets.learn("token.key k\nhost.token t\nfirst-admin.password p\n"));
+    assert!(secrets.learn(
+        std::net::Ipv4Addr::LOCALHOST,
+        "token.key k\nhost.token t\nfirst-admin.password p\n"
+    ));
     secrets
 }
 

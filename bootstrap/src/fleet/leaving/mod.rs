@@ -168,7 +168,8 @@ async fn look_at(inventory: &Inventory, former: Former, secrets: &Secrets) -> Re
     {
         return Ok(None);
     }
-    let ours = survey.marker.as_ref() == Some(&inventory.config.name) && secrets.clone().learn(&survey.secrets);
+    let ours = survey.marker.as_ref() == Some(&inventory.config.name)
+        && secrets.clone().learn(former.internal, &survey.secrets);
     if ours && let Some(message) = keeps(&former, &survey.data) {
         return Err(Problem {
             exit: Exit::Preflight,

@@ -18,7 +18,6 @@ use runtime::http::{self, Problem};
 use runtime::{Bus, Entities, Record};
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::recent::Recent;
@@ -211,8 +210,8 @@ async fn command_state(
 ///
 /// # Errors
 /// Never; the type fits a task of the service.
-pub async fn serve(listener: TcpListener, gateway: Gateway, shutdown: CancellationToken) -> anyhow::Result<()> {
-    http::serve(listener, gateway.router(), http::Limits::PROGRAMS, shutdown).await
+pub async fn serve(door: http::Door, gateway: Gateway, shutdown: CancellationToken) -> anyhow::Result<()> {
+    http::serve(door, gateway.router(), http::Limits::PROGRAMS, shutdown).await
 }
 
 #[cfg(test)]

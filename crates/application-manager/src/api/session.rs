@@ -7,6 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use common::Timestamp;
+use runtime::http::Link;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -51,6 +52,7 @@ async fn sign_in(
     State(app): State<Arc<App>>,
     peer: Peer,
     slot: Option<Extension<ActorSlot>>,
+    link: Option<Extension<Link>>,
     Body(body): Body<SignIn>,
 ) -> Result<Response, ApiError> {
     let address = peer.address();
@@ -81,7 +83,13 @@ async fn sign_in(
         user: show(&account.user),
         password_change_required: account.must_change,
     };
-    let cookie = format!("{SESSION_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={ABSOLUTE_SECONDS}");
+    // What was given over TLS is never sent without it.
+    let secure = match link {
+        Some(Extension(Link::Encrypted)) => "; Secure",
+        _ => "",
+    };
+    let cookie =
+        format!("{SESSION_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Lax; Max-Age={ABSOLUTE_SECONDS}{secure}");
     Ok(([(header::SET_COOKIE, cookie)], Json(body)).into_response())
 }
 

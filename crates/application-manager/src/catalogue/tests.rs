@@ -3,7 +3,6 @@ use std::sync::Arc;
 use super::*;
 use common::manifest::Manifest;
 use common::messages::application::VersionState;
-use common::settings::MongoSettings;
 use runtime::memory::{self, MemoryBus};
 use runtime::mongo::Mongo;
 use runtime::store::MemoryDocuments;
@@ -32,10 +31,7 @@ fn upload(developer: UserId, version: &str, sha256: &str) -> Upload {
 async fn catalogue() -> (Arc<MemoryBus>, Catalogue) {
     let (memory, bus) = MemoryBus::bus("application-manager");
     let applications = Entities::new(Arc::new(MemoryDocuments::default()), bus.clone());
-    let nowhere = MongoSettings {
-        uri: "mongodb://127.0.0.1:1".to_owned(),
-        database: "nothing".to_owned(),
-    };
+    let nowhere = crate::tests::rig::settings();
     let bundles = Bundles::new(Mongo::connect(&nowhere, "test").await.unwrap().database());
     (memory, Catalogue::new(applications, bundles, bus))
 }

@@ -52,7 +52,9 @@ pub async fn run(context: &Context, keys: PageKeys) -> anyhow::Result<()> {
     part.waits_for("instance.events");
     context.spawn_until_shutdown("places of pages", view::follow(tail, view.clone(), keys.clone(), part));
     let router = Pages::new(view, keys).router();
-    let served = http::serve(listener, router, http::Limits::PEOPLE, context.shutdown.clone());
+    let tls = runtime::tls::server_of(context.settings.public_certificate.as_deref())?;
+    let door = http::Door::new(listener, tls);
+    let served = http::serve(door, router, http::Limits::PEOPLE, context.shutdown.clone());
     context.spawn_until_shutdown("pages", served);
     Ok(())
 }
@@ -60,7 +62,11 @@ pub async fn run(context: &Context, keys: PageKeys) -> anyhow::Result<()> {
 /// Returns the origin of pages as people reach it.
 #[must_use]
 pub fn origin(settings: &Settings) -> String {
-    format!("http://{}:{}", settings.public_address, settings.ports.applications)
+    let scheme = match settings.public_certificate {
+        Some(_) => "https",
+        None => "http",
+    };
+    format!("{scheme}://{}:{}", settings.public_address, settings.ports.applications)
 }
 
 /// What a request needs.

@@ -2,7 +2,7 @@
 
 mod description;
 mod flows;
-mod rig;
+pub(crate) mod rig;
 mod rights;
 mod watching;
 mod world;

@@ -90,7 +90,7 @@ impl<'a> Ask<'a> {
 }
 
 /// Returns settings of an installation that does not exist.
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     serde_json::from_value(json!({
         "name": "test", "host": "h", "data_dir": "/nonexistent", "secrets_dir": "/nonexistent", "public_address": "iot.example",
         "kafka": { "brokers": "127.0.0.1:1", "replication": 1 },
@@ -114,7 +114,7 @@ impl Rig {
         let settings = settings();
         let (memory, bus) = MemoryBus::bus("application-manager");
         let documents: Arc<dyn Documents> = Arc::new(MemoryDocuments::default());
-        let mongo = runtime::mongo::Mongo::connect(&settings.mongodb, "test").await.unwrap();
+        let mongo = runtime::mongo::Mongo::connect(&settings, "test").await.unwrap();
         let bundles = crate::bundles::Bundles::new(mongo.database());
         let archive = Arc::new(MemoryArchive::default());
         fn entities<T: runtime::Entity>(documents: &Arc<dyn Documents>, bus: &Bus) -> Entities<T> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Config, Connection, Host, Mode, Role};
-use crate::settings::LEAST_INSTANCE_DAYS;
+use super::{Config, Connection, Host, Mode, Role, SecretName};
+use crate::settings::{LEAST_INSTANCE_DAYS, Sasl};
 
 /// Why `config.json` is refused: where, what was found, what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,7 @@ impl Config {
         check_data_dir(&self.data_dir)?;
         check_hosts(&self.hosts)?;
         self.check_infrastructure()?;
+        self.check_accounts()?;
         self.check_ports()?;
         self.check_limits()
     }
@@ -100,6 +101,51 @@ impl Config {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// What only infrastructure that somebody else runs has: an account for all, and TLS that is chosen.
+    fn check_accounts(&self) -> Result<(), ConfigError> {
+        let (kafka, mongodb) = (&self.kafka, &self.mongodb);
+        let all = [
+            (
+                "kafka",
+                kafka.mode,
+                kafka.username.is_some(),
+                kafka.tls,
+                kafka.ca.is_some(),
+                SecretName::KafkaPassword,
+            ),
+            (
+                "mongodb",
+                mongodb.mode,
+                mongodb.username.is_some(),
+                mongodb.tls,
+                mongodb.ca.is_some(),
+                SecretName::MongodbPassword,
+            ),
+        ];
+        for (name, mode, username, tls, ca, secret) in all {
+            let brought = self.secrets.contains_key(&secret);
+            if mode == Mode::Managed && (username || tls || ca || brought) {
+                let message = "username, tls, ca and password are for mode `external`; a managed one has its own";
+                return Err(ConfigError::new(name, message));
+            }
+            if username != brought {
+                let message = format!("`{name}.username` and the secret `{name}.password` belong together");
+                return Err(ConfigError::new("secrets", message));
+            }
+            if ca && !tls {
+                return Err(ConfigError::new(format!("{name}.ca"), "only with `tls`"));
+            }
+        }
+        if kafka.mode == Mode::Managed && kafka.mechanism != Sasl::default() {
+            return Err(ConfigError::new("kafka.mechanism", "only with mode `external`"));
+        }
+        if kafka.mechanism == Sasl::Plain && !kafka.tls {
+            let message = "PLAIN sends the password as it is; only with `kafka.tls`";
+            return Err(ConfigError::new("kafka.mechanism", message));
+        }
+        Ok(())
     }
 
     fn check_ports(&self) -> Result<(), ConfigError> {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Limits, SmtpSettings};
+use crate::settings::{Limits, Sasl, SmtpSettings};
 
 pub use check::ConfigError;
 pub use hosts::{Bastion, Connection, Host, Role, Ssh};
@@ -51,6 +51,9 @@ pub struct Config {
     pub mongodb: Mongodb,
     /// What people open in a browser.
     pub console: Console,
+    /// What people's browsers and devices see of this installation, own or from an authority. Absent: they get no TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<PublicTls>,
     /// Every other port.
     pub ports: Ports,
     /// Limits.
@@ -58,7 +61,7 @@ pub struct Config {
     /// Outgoing mail. Absent: notifications appear in the console only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smtp: Option<SmtpSettings>,
-    /// Where secrets are; never the secrets themselves. Known: `smtp.password`.
+    /// Where secrets are; never the secrets themselves. Known: `smtp.password`, and `kafka.password` and `mongodb.password` with mode `external`.
     pub secrets: BTreeMap<SecretName, SecretReference>,
 }
 
@@ -74,6 +77,7 @@ impl Default for Config {
             kafka: Kafka::default(),
             mongodb: Mongodb::default(),
             console: Console::default(),
+            tls: None,
             ports: Ports::default(),
             limits: Limits::default(),
             smtp: None,
@@ -117,6 +121,16 @@ pub struct Kafka {
     /// Memory of the managed broker's heap, in MiB.
     #[schemars(range(min = 256))]
     pub heap_mib: u32,
+    /// The account that all services share, with `external` only; its password is the secret `kafka.password`. A managed broker has an account for each service.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// How that account signs in, with `external` only.
+    pub mechanism: Sasl,
+    /// Whether links are encrypted, with `external` only. A managed broker's are, where there is more than one host.
+    pub tls: bool,
+    /// Authorities to believe, PEM, a file on the machine on which `bootstrap` runs. Absent: the public ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Kafka {
@@ -126,6 +140,10 @@ impl Default for Kafka {
             brokers: None,
             replication: 1,
             heap_mib: 512,
+            username: None,
+            mechanism: Sasl::default(),
+            tls: false,
+            ca: None,
         }
     }
 }
@@ -139,6 +157,14 @@ pub struct Mongodb {
     /// Connection string without a password; with `external` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
+    /// The account that all services share, with `external` only; its password is the secret `mongodb.password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Whether links are encrypted, with `external` only.
+    pub tls: bool,
+    /// Authorities to believe, PEM, a file on the machine on which `bootstrap` runs. Absent: the public ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
 }
 
 /// What people open in a browser.
@@ -147,8 +173,10 @@ pub struct Mongodb {
 pub struct Console {
     /// Console and REST API.
     pub port: u16,
-    /// Applications' pages; their own origin.
+    /// Applications' pages; their own origin. Over TLS where there is `tls`.
     pub applications_port: u16,
+    /// Console and REST API over TLS, where there is `tls`; `port` then leads there.
+    pub tls_port: u16,
 }
 
 impl Default for Console {
@@ -156,8 +184,19 @@ impl Default for Console {
         Self {
             port: 80,
             applications_port: 8081,
+            tls_port: 443,
         }
     }
+}
+
+/// A certificate for people and devices: files on the machine on which `bootstrap` runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublicTls {
+    /// The certificate and those that lead to its authority, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
 }
 
 /// Every port but the console's.
@@ -168,6 +207,10 @@ pub struct Ports {
     pub mqtt: u16,
     /// HTTP ingestion for sensors and devices.
     pub ingestion: u16,
+    /// MQTT over TLS, where there is `tls`.
+    pub mqtt_tls: u16,
+    /// HTTP ingestion over TLS, where there is `tls`.
+    pub ingestion_tls: u16,
     /// Managed Kafka, loopback.
     pub kafka: u16,
     /// Managed Kafka's controller, loopback.
@@ -193,6 +236,8 @@ impl Default for Ports {
         Self {
             mqtt: 1883,
             ingestion: 8082,
+            mqtt_tls: 8883,
+            ingestion_tls: 8483,
             kafka: 9092,
             kafka_controller: 9093,
             mongodb: 27017,
@@ -212,6 +257,12 @@ pub enum SecretName {
     /// Password of the mail account `smtp.username`.
     #[serde(rename = "smtp.password")]
     SmtpPassword,
+    /// Password of `kafka.username`.
+    #[serde(rename = "kafka.password")]
+    KafkaPassword,
+    /// Password of `mongodb.username`.
+    #[serde(rename = "mongodb.password")]
+    MongodbPassword,
 }
 
 /// Where a secret is.
@@ -240,6 +291,13 @@ impl Config {
             ("ports.agent_readings", ports.agent_readings),
             ("ports.agent_actions", ports.agent_actions),
         ];
+        if self.tls.is_some() {
+            all.extend([
+                ("console.tls_port", self.console.tls_port),
+                ("ports.mqtt_tls", ports.mqtt_tls),
+                ("ports.ingestion_tls", ports.ingestion_tls),
+            ]);
+        }
         if self.kafka.mode == Mode::Managed {
             all.extend([
                 ("ports.kafka", ports.kafka),

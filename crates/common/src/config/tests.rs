@@ -77,6 +77,30 @@ fn wrong_files_say_where_and_what_is_near() {
             r#"{"mongodb":{"uri":"mongodb://x"}}"#,
             "at mongodb.uri: only with mode `external`",
         ),
+        (
+            r#"{"kafka":{"username":"x"}}"#,
+            "at kafka: username, tls, ca and password are for mode `external`",
+        ),
+        (
+            r#"{"mongodb":{"mode":"external","uri":"mongodb://x","username":"x"}}"#,
+            "at secrets: `mongodb.username` and the secret `mongodb.password` belong together",
+        ),
+        (
+            r#"{"kafka":{"mode":"external","brokers":"x:1","mechanism":"PLAIN"}}"#,
+            "at kafka.mechanism: PLAIN sends the password as it is",
+        ),
+        (
+            r#"{"kafka":{"mechanism":"SCRAM-SHA-256"}}"#,
+            "at kafka.mechanism: only with mode `external`",
+        ),
+        (
+            r#"{"kafka":{"mode":"external","brokers":"x:1","ca":"/ca.pem"}}"#,
+            "at kafka.ca: only with `tls`",
+        ),
+        (
+            r#"{"tls":{"certificate":"/c","key":"/k"},"console":{"tls_port":8883}}"#,
+            "at ports.mqtt_tls: 8883 is also console.tls_port",
+        ),
         (r#"{"ports":{"mqtt":0}}"#, "at ports.mqtt: found 0"),
         (r#"{"ports":{"mqtt":80}}"#, "at ports.mqtt: 80 is also console.port"),
         (r#"{"ports":{"admin":65530}}"#, "at ports.admin: found 65530"),

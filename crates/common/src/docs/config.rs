@@ -5,21 +5,22 @@ use std::fmt::Write as _;
 use super::tables::Tables;
 use crate::config::Config;
 
-const SECTIONS: [(&str, &str, &str); 10] = [
+const SECTIONS: [(&str, &str, &str); 11] = [
     ("hosts", "Host", "[host](#hosts)"),
     ("ssh", "Ssh", "[ssh](#ssh)"),
     ("bastion", "Bastion", "[bastion](#bastion)"),
     ("kafka", "Kafka", "[kafka](#kafka)"),
     ("mongodb", "Mongodb", "[mongodb](#mongodb)"),
     ("console", "Console", "[console](#console)"),
+    ("tls", "PublicTls", "[tls](#tls)"),
     ("ports", "Ports", "[ports](#ports)"),
     ("limits", "Limits", "[limits](#limits)"),
     ("smtp", "SmtpSettings", "[smtp](#smtp)"),
     ("secrets", "SecretReference", "[secret](#secrets)"),
 ];
 
-const LINKS: [(&str, &str); 10] = {
-    let mut links = [("", ""); 10];
+const LINKS: [(&str, &str); 11] = {
+    let mut links = [("", ""); 11];
     let mut index = 0;
     while index < links.len() {
         links[index] = (SECTIONS[index].1, SECTIONS[index].2);

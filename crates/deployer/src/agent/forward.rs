@@ -9,6 +9,16 @@ use runtime::health::Part;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// Where connections go, and whom to believe on the way.
+pub(crate) struct Gateways {
+    /// The nearest first.
+    pub(crate) targets: Vec<SocketAddr>,
+    /// Absent: as it is.
+    pub(crate) tls: Option<TlsConnector>,
+}
 
 /// How long a connection waits for a gateway that is being started again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// Listens on the bridge as soon as it is there, and forwards each connection to the first gateway that answers. Never returns.
-pub(crate) async fn serve(address: SocketAddr, targets: Vec<SocketAddr>, part: Part) -> anyhow::Result<()> {
+pub(crate) async fn serve(address: SocketAddr, gateways: Gateways, part: Part) -> anyhow::Result<()> {
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
@@ -26,18 +36,18 @@ pub(crate) async fn serve(address: SocketAddr, targets: Vec<SocketAddr>, part: P
         sleep(PAUSE).await;
     };
     part.ready();
-    tracing::info!(%address, ?targets, "forwarding");
-    forward_all(listener, targets.into()).await
+    tracing::info!(%address, targets = ?gateways.targets, encrypted = gateways.tls.is_some(), "forwarding");
+    forward_all(listener, Arc::new(gateways)).await
 }
 
-async fn forward_all(listener: TcpListener, targets: Arc<[SocketAddr]>) -> anyhow::Result<()> {
+async fn forward_all(listener: TcpListener, gateways: Arc<Gateways>) -> anyhow::Result<()> {
     loop {
         match listener.accept().await {
             Ok((client, peer)) => {
-                let targets = targets.clone();
+                let gateways = gateways.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = forward(client, &targets, PATIENCE).await {
-                        tracing::debug!(%peer, ?targets, "a connection ended: {error:#}");
+                    if let Err(error) = forward(client, &gateways, PATIENCE).await {
+                        tracing::debug!(%peer, targets = ?gateways.targets, "a connection ended: {error:#}");
                     }
                 });
             }
@@ -51,25 +61,33 @@ async fn forward_all(listener: TcpListener, targets: Arc<[SocketAddr]>) -> anyho
 }
 
 /// Forwards one connection until both sides have ended; one side may end before the other.
-async fn forward(mut client: TcpStream, targets: &[SocketAddr], patience: Duration) -> anyhow::Result<()> {
-    let mut gateway = connect(targets, patience)
+async fn forward(mut client: TcpStream, gateways: &Gateways, patience: Duration) -> anyhow::Result<()> {
+    let targets = &gateways.targets;
+    let (target, mut gateway) = connect(targets, patience)
         .await
         .with_context(|| format!("none of {targets:?} answers"))?;
     client.set_nodelay(true)?;
     gateway.set_nodelay(true)?;
-    copy_bidirectional(&mut client, &mut gateway).await?;
+    match &gateways.tls {
+        None => copy_bidirectional(&mut client, &mut gateway).await?,
+        Some(tls) => {
+            let name = ServerName::from(target.ip());
+            let mut gateway = timeout(PATIENCE, tls.connect(name, gateway)).await??;
+            copy_bidirectional(&mut client, &mut gateway).await?
+        }
+    };
     Ok(())
 }
 
 /// Asks one after the other, the nearest first, until one answers.
-async fn connect(targets: &[SocketAddr], patience: Duration) -> std::io::Result<TcpStream> {
+async fn connect(targets: &[SocketAddr], patience: Duration) -> std::io::Result<(SocketAddr, TcpStream)> {
     let deadline = Instant::now() + patience;
     loop {
         let mut last = std::io::Error::from(std::io::ErrorKind::NotFound);
         for target in targets {
             // A host that is gone says nothing at all.
             match timeout(ANSWER, TcpStream::connect(target)).await {
-                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Ok(stream)) => return Ok((*target, stream)),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = std::io::ErrorKind::TimedOut.into(),
             }
@@ -93,7 +111,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (target, address) = (gateway.local_addr().unwrap(), listener.local_addr().unwrap());
         let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        tokio::spawn(forward_all(listener, Arc::new([away, target])));
+        let gateways = Gateways {
+            targets: vec![away, target],
+            tls: None,
+        };
+        tokio::spawn(forward_all(listener, Arc::new(gateways)));
         let answering = tokio::spawn(async move {
             let (mut stream, _) = gateway.accept().await.unwrap();
             let mut asked = Vec::new();

@@ -5,14 +5,24 @@ mod forward;
 mod logs;
 mod report;
 
+use common::settings::Tls;
 use runtime::Context;
+use tokio_rustls::TlsConnector;
 
+use self::forward::Gateways;
 use crate::docker::Engine;
 
 /// Starts its parts.
-pub(crate) fn run(context: &Context) {
+///
+/// # Errors
+/// When the authority of the hosts cannot be read.
+pub(crate) fn run(context: &Context) -> anyhow::Result<()> {
     let settings = &context.settings;
     let engine = Engine::new(&settings.engine.socket, &settings.name, settings.internal_address);
+    let tls = match &settings.gateways.tls {
+        Some(Tls { ca: Some(ca) }) => Some(TlsConnector::from(runtime::tls::client(ca)?)),
+        _ => None,
+    };
     let (gateway, ports) = (settings.engine.gateway, &settings.ports);
     for (name, port, gateways, own) in [
         (
@@ -36,9 +46,17 @@ pub(crate) fn run(context: &Context) {
         let part = context.health.part(&format!("forwarding of {name}"));
         context.spawn_until_shutdown(
             &format!("forwarding of {name}"),
-            forward::serve((gateway, port).into(), targets, part),
+            forward::serve(
+                (gateway, port).into(),
+                Gateways {
+                    targets,
+                    tls: tls.clone(),
+                },
+                part,
+            ),
         );
     }
     context.spawn_until_shutdown("logs", logs::Collector::new(context, engine.clone()).run());
     context.spawn_until_shutdown("reports", report::report(context.clone(), engine));
+    Ok(())
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{BuildImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptions};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -102,8 +101,8 @@ impl Engine {
         let client = self.client().await?;
         let options = PushImageOptionsBuilder::new().tag(tag).build();
         // Without any credentials the Engine refuses to push, even to a registry that wants none.
-        let mut steps =
-            std::pin::pin!(client.push_image(repository, Some(options), Some(DockerCredentials::default())));
+        let credentials = self.registry.clone().unwrap_or_default();
+        let mut steps = std::pin::pin!(client.push_image(repository, Some(options), Some(credentials)));
         while let Some(step) = steps.next().await {
             if let Some(failure) = step?.error_detail {
                 return Err(EngineError::Away(

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard::Docker;
+use bollard::auth::DockerCredentials;
 use common::{InstanceId, Timestamp};
 use tokio::sync::OnceCell;
 
@@ -73,13 +74,25 @@ impl From<bollard::errors::Error> for EngineError {
 }
 
 /// The Engine of this host.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Engine {
     socket: PathBuf,
     installation: String,
     /// Where ports of applications on this host are published.
     published_at: IpAddr,
+    /// With what it signs in to the registry of the installation.
+    registry: Option<DockerCredentials>,
     client: Arc<OnceCell<Docker>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the password of the registry.
+        f.debug_struct("Engine")
+            .field("socket", &self.socket)
+            .field("installation", &self.installation)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Engine {
@@ -89,8 +102,19 @@ impl Engine {
             socket: socket.to_owned(),
             installation: installation.to_owned(),
             published_at,
+            registry: None,
             client: Arc::default(),
         }
+    }
+
+    /// The same, signing in to a registry.
+    pub(crate) fn signed_in(mut self, account: Option<(String, String)>) -> Self {
+        self.registry = account.map(|(username, password)| DockerCredentials {
+            username: Some(username),
+            password: Some(password),
+            ..DockerCredentials::default()
+        });
+        self
     }
 
     /// The client, with the newest protocol that both sides speak.

@@ -89,7 +89,7 @@ impl Engine {
         let created = self
             .client()
             .await?
-            .create_service(self.spec(plan, plan.replicas, &secret), None)
+            .create_service(self.spec(plan, plan.replicas, &secret), self.registry.clone())
             .await;
         match created.map_err(EngineError::from) {
             Err(error) if !error.is_conflict() => Err(error),
@@ -110,7 +110,12 @@ impl Engine {
         let options = UpdateServiceOptionsBuilder::new().version(version).build();
         self.client()
             .await?
-            .update_service(&seen.id, self.spec(plan, replicas, &secret), options, None)
+            .update_service(
+                &seen.id,
+                self.spec(plan, replicas, &secret),
+                options,
+                self.registry.clone(),
+            )
             .await?;
         Ok(())
     }

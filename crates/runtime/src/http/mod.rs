@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Whoever sends nothing, or a head byte by byte, is cut off after [`Limits::headers`]; a body that pauses, after [`BODY_PAUSE`].
 //! - More than [`Limits::connections`] wait in the kernel.
-//! - Every request carries [`ConnectInfo`] with the address of the other end.
+//! - Every request carries [`ConnectInfo`] with the address of the other end, and [`Link`].
 
 mod problem;
 
@@ -20,8 +20,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -57,16 +60,48 @@ impl Limits {
     };
 }
 
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// As it is.
+    Plain,
+    /// Over TLS.
+    Encrypted,
+}
+
+/// Where a server listens, and how.
+#[derive(Debug)]
+pub struct Door {
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl Door {
+    /// With TLS where there is something to show.
+    #[must_use]
+    pub fn new(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self { listener, tls }
+    }
+}
+
+impl From<TcpListener> for Door {
+    fn from(listener: TcpListener) -> Self {
+        Self::new(listener, None)
+    }
+}
+
 /// Serves until the process ends.
 ///
 /// # Errors
 /// Never; the type fits a task of the service.
 pub async fn serve(
-    listener: TcpListener,
+    door: impl Into<Door>,
     router: Router,
     limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let Door { listener, tls } = door.into();
+    let tls = tls.map(TlsAcceptor::from);
     let router = router.layer(RequestBodyTimeoutLayer::new(BODY_PAUSE));
     let room = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
@@ -83,7 +118,7 @@ pub async fn serve(
         };
         match accepted {
             Ok(((stream, address), permit)) => {
-                let served = connection(stream, address, router.clone(), limits, shutdown.clone());
+                let served = opened(stream, tls.clone(), address, router.clone(), limits, shutdown.clone());
                 connections.spawn(async move {
                     served.await;
                     drop(permit);
@@ -103,8 +138,9 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(
+async fn opened(
     stream: TcpStream,
+    tls: Option<TlsAcceptor>,
     address: SocketAddr,
     router: Router,
     limits: Limits,
@@ -113,8 +149,28 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection answers in larger pieces");
     }
+    let Some(tls) = tls else {
+        return connection(stream, (address, Link::Plain), router, limits, shutdown).await;
+    };
+    match tokio::time::timeout(limits.headers, tls.accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, (address, Link::Encrypted), router, limits, shutdown).await,
+        Ok(Err(error)) => tracing::debug!(%address, %error, "no TLS with a client"),
+        Err(_) => tracing::debug!(%address, "a client was too slow for TLS"),
+    }
+}
+
+async fn connection<S>(
+    stream: S,
+    (address, link): (SocketAddr, Link),
+    router: Router,
+    limits: Limits,
+    shutdown: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(address));
+        request.extensions_mut().insert(link);
         let router = router.clone();
         async move { Ok::<_, Infallible>(answer(router, request).await) }
     });

@@ -109,3 +109,55 @@ async fn problems_say_what_their_status_needs() {
         assert!(body["detail"].is_string() && body["title"].is_string());
     }
 }
+
+#[tokio::test]
+async fn what_comes_over_tls_is_known_to_be_encrypted_and_only_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, both) = (folder.path().join("ca.pem"), folder.path().join("both.pem"));
+    std::fs::write(&certificate, signed.cert.pem()).unwrap();
+    std::fs::write(&both, signed.signing_key.serialize_pem() + &signed.cert.pem()).unwrap();
+    let link = get(|link: axum::Extension<Link>| async move { format!("{:?}", link.0) });
+    let router = Router::new().route("/", link);
+    let mut said = Vec::new();
+    for tls in [None, Some(crate::tls::server(&both).unwrap())] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, shutdown) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let encrypted = tls.is_some();
+        let door = Door::new(listener, tls);
+        tokio::spawn(serve(door, router.clone(), Limits::PEOPLE, shutdown.clone()));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        said.push(if encrypted {
+            let connector = tokio_rustls::TlsConnector::from(crate::tls::client(&certificate).unwrap());
+            let mut stream = connector
+                .connect("localhost".try_into().unwrap(), stream)
+                .await
+                .unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            text
+        } else {
+            let mut stream = stream;
+            told(&mut stream, request).await
+        });
+        shutdown.cancel();
+    }
+    assert!(said[0].ends_with("Plain") && said[1].ends_with("Encrypted"), "{said:?}");
+}
+
+#[test]
+fn files_that_hold_no_certificate_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pem");
+    for text in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        std::fs::write(&path, text).unwrap();
+        assert!(
+            crate::tls::client(&path).is_err() && crate::tls::server(&path).is_err(),
+            "{text:?}"
+        );
+    }
+    assert!(crate::tls::server(&folder.path().join("none")).is_err());
+    assert!(crate::tls::server_of(None).unwrap().is_none());
+}

@@ -1,5 +1,6 @@
 //! Kafka: the only module that imports `rdkafka`.
 
+mod access;
 mod consumer;
 mod producer;
 mod tail;
@@ -12,7 +13,8 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::settings::Settings;
+use common::rights::ADMIN_ACCOUNT;
+use common::settings::{Settings, SettingsError};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -22,6 +24,7 @@ pub use producer::KafkaPublisher;
 pub use tail::{Tail, end_offsets, offsets_for_time, tail};
 pub use topics::ensure_topics;
 
+use access::Access;
 use vitals::Vitals;
 
 /// Tells of an error of a client. That no broker answers is said once by the part `kafka` of the service's health, not by each
@@ -55,22 +58,39 @@ pub struct KafkaConfig {
     pub service: String,
     /// The host: with the service it names the static member of a group.
     pub host: String,
+    /// How clients sign in.
+    access: Access,
     /// How the clients are that were made with it.
     vitals: Arc<Vitals>,
 }
 
 impl KafkaConfig {
     /// Takes what a service needs from the settings.
-    #[must_use]
-    pub fn from_settings(settings: &Settings, service: &str) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// When the service's password cannot be read.
+    pub fn from_settings(settings: &Settings, service: &str) -> Result<Arc<Self>, SettingsError> {
+        Self::signed_in(settings, service, service)
+    }
+
+    /// As [`Self::from_settings`], for a client that may do everything: tests and tools of the host.
+    ///
+    /// # Errors
+    /// When the admin's password cannot be read.
+    pub fn of_admin(settings: &Settings, client: &str) -> Result<Arc<Self>, SettingsError> {
+        Self::signed_in(settings, client, ADMIN_ACCOUNT)
+    }
+
+    fn signed_in(settings: &Settings, service: &str, account: &str) -> Result<Arc<Self>, SettingsError> {
+        Ok(Arc::new(Self {
             brokers: settings.kafka.brokers.clone(),
             name: settings.name.clone(),
             replication: settings.kafka.replication,
             service: service.to_owned(),
             host: settings.host.clone(),
+            access: Access::of(settings, account)?,
             vitals: Arc::default(),
-        })
+        }))
     }
 
     /// Returns a client that has been lost for so long since `from`, and what is wrong with it.
@@ -128,6 +148,7 @@ impl KafkaConfig {
             .set("reconnect.backoff.max.ms", "500")
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("log_level", "4");
+        self.access.apply(&mut config);
         config
     }
 

@@ -29,6 +29,7 @@ impl Rig {
             replication: 1,
             service: "tester".to_owned(),
             host: "here".to_owned(),
+            access: Access::default(),
             vitals: Arc::default(),
         });
         let topic = Topic::OperationEvents.name();

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bson::{Bson, Document as BsonDocument, doc};
-use common::settings::MongoSettings;
+use common::settings::{Account, Settings, Tls};
 use futures_util::TryStreamExt;
-use mongodb::options::{Acknowledgment, ClientOptions, WriteConcern};
+use mongodb::options::{Acknowledgment, AuthMechanism, ClientOptions, Credential, TlsOptions, WriteConcern};
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use crate::bus::Record;
@@ -23,9 +23,25 @@ impl Mongo {
     /// Makes a client; connecting happens with the first use and never gives up.
     ///
     /// # Errors
-    /// When the connection string is not valid.
-    pub async fn connect(settings: &MongoSettings, service: &str) -> anyhow::Result<Self> {
-        let mut options = ClientOptions::parse(&settings.uri).await?;
+    /// When the connection string is not valid, or the service's password cannot be read.
+    pub async fn connect(settings: &Settings, service: &str) -> anyhow::Result<Self> {
+        let mut options = ClientOptions::parse(&settings.mongodb.uri).await?;
+        if let Some(account) = &settings.mongodb.account {
+            let (username, secret) = account.of(service);
+            let credential = options.credential.get_or_insert_with(Credential::default);
+            credential.username = Some(username);
+            credential.password = Some(settings.secret(&secret)?);
+            match account {
+                Account::Own => credential.mechanism = Some(AuthMechanism::ScramSha256),
+                // Server and driver agree on one; the driver forgets where the account is when the string has no name in it.
+                Account::Shared { .. } => credential.source = auth_source(&settings.mongodb.uri),
+            }
+        }
+        if let Some(Tls { ca }) = &settings.mongodb.tls {
+            let mut tls = TlsOptions::default();
+            tls.ca_file_path.clone_from(ca);
+            options.tls = Some(mongodb::options::Tls::Enabled(tls));
+        }
         options.app_name = Some(service.to_owned());
         options.server_selection_timeout = Some(Duration::from_secs(3));
         options.connect_timeout = Some(Duration::from_secs(2));
@@ -39,7 +55,7 @@ impl Mongo {
                 .build(),
         );
         Ok(Self {
-            database: Client::with_options(options)?.database(&settings.database),
+            database: Client::with_options(options)?.database(&settings.mongodb.database),
         })
     }
 
@@ -70,6 +86,15 @@ impl Mongo {
     fn collection(&self, name: &str) -> Collection<BsonDocument> {
         self.database.collection(name)
     }
+}
+
+/// The database in which an account is, where a connection string says so.
+fn auth_source(uri: &str) -> Option<String> {
+    let (_, options) = uri.split_once('?')?;
+    options.split('&').find_map(|option| {
+        let (name, value) = option.split_once('=')?;
+        name.eq_ignore_ascii_case("authSource").then(|| value.to_owned())
+    })
 }
 
 /// Turns a driver's error into [`StoreError::Unavailable`].

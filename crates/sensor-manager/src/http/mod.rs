@@ -71,6 +71,7 @@ pub(crate) async fn start(context: &Context, ingest: Arc<Ingest>, commands: Arc<
     let shutdown = context.shutdown.clone();
     let directory = ingest.directory.clone();
     let app = router(ingest, commands, shutdown.clone());
+    let encrypted = encrypted(context, &app).await?;
     part.waits_for("the registry to be read");
     context.spawn("http ingestion", async move {
         tokio::select! {
@@ -78,10 +79,29 @@ pub(crate) async fn start(context: &Context, ingest: Arc<Ingest>, commands: Arc<
             () = shutdown.cancelled() => return Ok(()),
         }
         part.ready();
-        tracing::info!(port, "listening for HTTP ingestion");
-        http::serve(listener, app, http::Limits::PROGRAMS, shutdown).await
+        tracing::info!(port, encrypted = encrypted.is_some(), "listening for HTTP ingestion");
+        let plain = http::serve(listener, app, http::Limits::PROGRAMS, shutdown.clone());
+        match encrypted {
+            None => plain.await,
+            Some((door, app)) => {
+                let encrypted = http::serve(door, app, http::Limits::PROGRAMS, shutdown);
+                tokio::try_join!(plain, encrypted).map(drop)
+            }
+        }
     });
     Ok(())
+}
+
+/// The same over TLS, where there is a certificate for devices.
+async fn encrypted(context: &Context, app: &Router) -> anyhow::Result<Option<(http::Door, Router)>> {
+    let Some(tls) = runtime::tls::server_of(context.settings.public_certificate.as_deref())? else {
+        return Ok(None);
+    };
+    let port = context.settings.ports.ingestion_tls;
+    let listener = TcpListener::bind(("0.0.0.0", port))
+        .await
+        .with_context(|| format!("could not listen for HTTP ingestion over TLS on port {port}"))?;
+    Ok(Some((http::Door::new(listener, Some(tls)), app.clone())))
 }
 
 /// Returns the routes.

@@ -24,9 +24,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use runtime::Context;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::connected::Connected;
@@ -90,6 +91,7 @@ pub(crate) async fn start(context: &Context, ingest: Arc<Ingest>, commands: Arc<
         .await
         .with_context(|| format!("could not listen for MQTT on port {port}"))?;
     let shared = Shared::new(ingest, commands, context.shutdown.clone());
+    let encrypted = encrypted(context).await?;
     part.waits_for("the registry to be read");
     context.spawn("mqtt", async move {
         tokio::select! {
@@ -97,14 +99,43 @@ pub(crate) async fn start(context: &Context, ingest: Arc<Ingest>, commands: Arc<
             () = shared.shutdown.cancelled() => return Ok(()),
         }
         part.ready();
-        tracing::info!(port, "listening for MQTT");
-        accept(listener, shared).await
+        tracing::info!(port, encrypted = encrypted.is_some(), "listening for MQTT");
+        let plain = accept(listener, None, shared.clone());
+        match encrypted {
+            None => plain.await,
+            Some((listener, tls)) => tokio::try_join!(plain, accept(listener, Some(tls), shared)).map(drop),
+        }
     });
     Ok(())
 }
 
+/// The same over TLS, where there is a certificate for devices.
+async fn encrypted(context: &Context) -> anyhow::Result<Option<(TcpListener, TlsAcceptor)>> {
+    let Some(tls) = runtime::tls::server_of(context.settings.public_certificate.as_deref())? else {
+        return Ok(None);
+    };
+    let port = context.settings.ports.mqtt_tls;
+    let listener = TcpListener::bind(("0.0.0.0", port))
+        .await
+        .with_context(|| format!("could not listen for MQTT over TLS on port {port}"))?;
+    Ok(Some((listener, TlsAcceptor::from(tls))))
+}
+
+/// Serves a client over TLS; one that does not come to terms is gone as one that says nothing.
+async fn encrypt(socket: TcpStream, tls: &TlsAcceptor, shared: Arc<Shared>) {
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(shared.limits.connect_timeout, tls.accept(socket)) => accepted,
+        () = shared.shutdown.cancelled() => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => connection::serve(stream, shared).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
+        Err(_) => tracing::debug!("a client was too slow for TLS"),
+    }
+}
+
 /// Accepts clients until the service ends, and then lets them finish.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) -> anyhow::Result<()> {
+pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) -> anyhow::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -123,9 +154,12 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) -> anyhow
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%error, "could not turn nagle's algorithm off");
                 }
-                let shared = shared.clone();
+                let (shared, tls) = (shared.clone(), tls.clone());
                 connections.spawn(async move {
-                    connection::serve(socket, shared).await;
+                    match tls {
+                        None => connection::serve(socket, shared).await,
+                        Some(tls) => encrypt(socket, &tls, shared).await,
+                    }
                     drop(place);
                 });
             }

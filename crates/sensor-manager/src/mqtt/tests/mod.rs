@@ -39,7 +39,7 @@ impl Endpoint {
         let shared = Shared::new(ingest, commands.clone(), stop.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(accept(listener, shared));
+        tokio::spawn(accept(listener, None, shared));
         Self {
             address,
             commands,
