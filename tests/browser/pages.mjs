@@ -63,7 +63,9 @@ async function see(window, visit, stock, shots) {
     if (visit.act) await visit.act(page, stock);
     return await inspect(page, visit, shots);
   } catch (error) {
-    return [`${visit.name}, ${visit.state}: ${error.message.split('\n').slice(0, 6).join(' ')}`];
+    // What is to be seen instead says more than what was waited for.
+    const shown = await page.evaluate(() => document.body.innerText.replace(/\s+/g, ' ').slice(0, 400)).catch(() => 'nothing');
+    return [`${visit.name}, ${visit.state}: ${error.message.split('\n').slice(0, 6).join(' ')}; the page shows: ${shown}`];
   } finally {
     await page.close();
   }

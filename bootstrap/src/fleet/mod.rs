@@ -3,6 +3,7 @@
 //! Everything is built here. What each host shall have is decided from `config.json` ([`inventory`], [`items`]); one look at a host
 //! tells what it has; the difference is a [`Plan`], which `plan` prints and `up` makes so, stage by stage ([`up`]).
 
+mod brokers;
 mod certificates;
 mod connection;
 mod down;

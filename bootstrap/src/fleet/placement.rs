@@ -9,9 +9,9 @@ pub(super) fn managers(hosts: usize) -> usize {
     if hosts >= 3 { 3 } else { 1 }
 }
 
-/// What each host runs. What no host names is spread over the hosts that name nothing: infrastructure to the first of them,
+/// What each host runs, with so many brokers of Kafka. What no host names is spread over the hosts that name nothing: infrastructure to the first of them,
 /// services one after the other from there on.
-pub(super) fn place(hosts: &[Host]) -> Result<Vec<BTreeSet<Role>>, String> {
+pub(super) fn place(hosts: &[Host], brokers: usize) -> Result<Vec<BTreeSet<Role>>, String> {
     let mut placed: Vec<BTreeSet<Role>> = hosts
         .iter()
         .map(|host| host.services.iter().flatten().copied().collect())
@@ -31,7 +31,10 @@ pub(super) fn place(hosts: &[Host]) -> Result<Vec<BTreeSet<Role>>, String> {
         )),
     };
     for role in Role::INFRASTRUCTURE.into_iter().filter(|role| !named.contains(role)) {
-        put(role, free.first())?;
+        let copies = if role == Role::Kafka { brokers } else { 1 };
+        for copy in 0..copies {
+            put(role, free.get(copy))?;
+        }
     }
     let managers = managers(hosts.len());
     for (turn, role) in Role::SERVICES
@@ -54,7 +57,7 @@ mod tests {
     use super::*;
 
     fn spread(hosts: &[Host]) -> Vec<Vec<&'static str>> {
-        let placed = place(hosts).unwrap();
+        let placed = place(hosts, 1).unwrap();
         placed
             .iter()
             .map(|roles| roles.iter().map(|role| role.name()).collect())
@@ -76,15 +79,19 @@ mod tests {
                 nothing.clone(),
                 nothing.clone()
             ]),
-            spread(&vec![nothing; 5]),
+            spread(&vec![nothing.clone(); 5]),
         ]);
-        assert!(place(&[only(&[])]).is_err());
+        assert!(place(&[only(&[])], 1).is_err());
+        assert!(
+            place(&[nothing.clone(), nothing], 3).is_err(),
+            "three brokers on two hosts"
+        );
     }
 
     #[test]
     fn everything_runs_exactly_once_and_the_deployer_at_a_manager() {
         for count in 1..12 {
-            let placed = place(&vec![Host::default(); count]).unwrap();
+            let placed = place(&vec![Host::default(); count], 1).unwrap();
             let all: Vec<Role> = placed.iter().flatten().copied().collect();
             assert_eq!(all.len(), Role::SERVICES.len() + Role::INFRASTRUCTURE.len());
             let deployer = placed.iter().position(|roles| roles.contains(&Role::Deployer));

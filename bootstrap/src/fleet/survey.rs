@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use common::config::Role;
 
+use super::brokers::{self, Known};
 use super::inventory::Inventory;
 use super::leaving::{self, Former};
 
@@ -16,6 +17,8 @@ pub(super) struct Survey {
     pub(super) full: bool,
     /// What it has data of.
     pub(super) data: Vec<Role>,
+    /// Its broker of Kafka, where it has the data of one.
+    pub(super) kafka: Option<Known>,
     /// Id of the swarm that it is in, and whether it manages it.
     pub(super) swarm: Option<(String, bool)>,
     /// Its id in that swarm.
@@ -38,6 +41,7 @@ echo \"marker $(cat {data}/installation 2>/dev/null)\"
 [ -z \"$(ls -A {data} 2>/dev/null | grep -vx installation.new)\" ] || echo full
 [ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb
 [ ! -e {data}/kafka/data/meta.properties ] || echo data kafka
+echo \"kafka $(sed -n 's/^node.id=//p' {data}/kafka/data/meta.properties 2>/dev/null) $(cat {data}/secrets/kafka.properties {data}/etc/kafka.properties 2>/dev/null | grep -m1 '^controller.quorum.voters=' | tr ',' '\\n' | grep -c @)\"
 [ ! -e {data}/registry/docker ] || echo data registry
 echo \"swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}} {{{{if .Swarm.Cluster}}}}{{{{.Swarm.Cluster.ID}}}}{{{{end}}}}' 2>/dev/null)\"
 echo \"node $(docker info --format '{{{{.Swarm.NodeID}}}}' 2>/dev/null)\"
@@ -66,6 +70,9 @@ impl Survey {
                 ["data", role] => survey
                     .data
                     .extend(Role::INFRASTRUCTURE.iter().find(|known| known.name() == *role)),
+                ["kafka", id, of] => {
+                    survey.kafka = id.parse().ok().zip(of.parse().ok()).map(|(id, of)| Known { id, of });
+                }
                 ["swarm", "active", manages, id @ ..] => {
                     survey.swarm = Some((id.concat(), *manages == "true"));
                 }
@@ -103,21 +110,21 @@ pub(super) fn unusable(inventory: &Inventory, internal: Ipv4Addr, survey: &Surve
 
 /// What keeps all of them from being used together. `told` is what each host said, where it answered.
 pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
-    let mut problems = Vec::new();
+    let mut problems = brokers::discord(inventory, told);
     for role in Role::INFRASTRUCTURE {
-        let at = inventory
-            .machines
-            .iter()
-            .position(|machine| machine.roles.contains(&role));
+        let runs = |index: &usize| {
+            let machine = inventory.machines.get(*index);
+            machine.is_some_and(|machine| machine.roles.contains(&role))
+        };
+        let wanted: Vec<usize> = (0..inventory.machines.len()).filter(runs).collect();
         let has = |index: usize| {
             told.get(index)
                 .and_then(Option::as_ref)
                 .is_some_and(|survey| survey.data.contains(&role))
         };
-        let elsewhere = (0..told.len()).find(|index| Some(*index) != at && has(*index));
-        if let (Some(at), Some(elsewhere)) = (at, elsewhere)
-            && !has(at)
-        {
+        let elsewhere = (0..told.len()).find(|index| !wanted.contains(index) && has(*index));
+        let begins = wanted.iter().copied().find(|index| !has(*index));
+        if let (Some(at), Some(elsewhere)) = (begins, elsewhere) {
             let name = |index: usize| inventory.machines.get(index).map_or("", |machine| &machine.name);
             problems.push(format!(
                 "the data of {} is on {}, and it would begin anew on {}: name it in `services` of {1}, or move the data first",
@@ -171,12 +178,13 @@ mod tests {
     #[test]
     fn an_answer_is_read() {
         let survey = Survey::read(
-            "marker iot\nfull\ndata kafka\nswarm active true abc\naddress 192.0.2.1\nsecrets\ntoken.key k\n",
+            "marker iot\nfull\ndata kafka\nkafka 2 3\nswarm active true abc\naddress 192.0.2.1\nsecrets\ntoken.key k\n",
         );
         let wanted = Survey {
             marker: Some("iot".to_owned()),
             full: true,
             data: vec![Role::Kafka],
+            kafka: Some(Known { id: 2, of: 3 }),
             swarm: Some(("abc".to_owned(), true)),
             addresses: vec![Ipv4Addr::new(192, 0, 2, 1)],
             node: None,
@@ -185,7 +193,7 @@ mod tests {
         };
         assert_eq!(survey, wanted);
         assert_eq!(
-            Survey::read("marker \nswarm inactive false \nsecrets\n"),
+            Survey::read("marker \nkafka  0\nswarm inactive false \nsecrets\n"),
             Survey::default()
         );
     }

@@ -9,6 +9,7 @@ use hosts::observe::observe;
 use hosts::{Access as _, AccessError, Action, Input, Item, Kind, Plan, Remote, apply};
 use jiff::Timestamp;
 
+use super::brokers::Brokers;
 use super::connection::{Problem, connect, failure};
 use super::items::{Stage, items};
 use super::leaving::{self, Leaver};
@@ -128,6 +129,7 @@ impl<'a> Run<'a> {
         self.understand(&surveys)?;
         let gate = survey::gate(&surveys);
         self.gate = gate;
+        let brokers = Brokers::number(&self.fleet.inventory, &surveys);
         let (leavers, problems) = leaving::look(&self.fleet.inventory, &surveys, &self.secrets).await;
         if !problems.is_empty() {
             self.problems.extend(problems);
@@ -137,7 +139,7 @@ impl<'a> Run<'a> {
         let glibc = self.payload.glibc()?;
         let (inventory, payload, secrets) = (&self.fleet.inventory, &self.payload, &self.secrets);
         let looked = join_all(self.members.iter_mut().map(async |member| {
-            member.items = items(inventory, member.index, payload, secrets, gate);
+            member.items = items(inventory, member.index, payload, secrets, (gate, &brokers));
             let plain: Vec<Item> = member.items.iter().map(|(_, item)| item.clone()).collect();
             let observed = observe(&*member.access, &plain, &data_dir).await?;
             let begun = surveys

@@ -15,6 +15,7 @@ use crate::layout::{Layout, account};
 use crate::supervisor::Program;
 
 pub(crate) use jars::{CLASSES, fetch};
+use settings::LOOPBACK;
 pub(crate) use settings::{Certificate, Door, LOG4J, render_admin, render_properties};
 
 /// Settings of the broker, among the secrets.
@@ -31,12 +32,21 @@ fn properties(layout: &Layout) -> PathBuf {
     layout.secrets().join(PROPERTIES)
 }
 
-/// What is written with passwords in it, by its place.
+/// What is written with passwords in it, by its place: for the only broker of one machine.
 fn written(config: &Config, layout: &Layout, passwords: &Passwords) -> [(PathBuf, String); 3] {
-    let door = Door::local(passwords);
+    let voters = [format!("1@{LOOPBACK}:{}", config.ports.kafka_controller)];
+    let brokers = format!("{LOOPBACK}:{}", config.ports.kafka);
+    let door = Door {
+        address: LOOPBACK,
+        id: 1,
+        voters: &voters,
+        brokers: &brokers,
+        tls: None,
+        broker: passwords.get(accounts::BROKER),
+    };
     [
         (properties(layout), render_properties(config, &data(layout), &door)),
-        (layout.secrets().join(ADMIN_PROPERTIES), render_admin(config, &door)),
+        (layout.secrets().join(ADMIN_PROPERTIES), render_admin(&door)),
         (
             layout.secrets().join(ACCOUNTS),
             accounts::kafka(&config.name, passwords),
@@ -176,7 +186,7 @@ pub(crate) fn program(config: &Config, layout: &Layout, passwords: &Passwords) -
     program.account = Some(account(&config.name));
     program.priority = 100;
     program.stop_wait_seconds = 40;
-    let settings = render_properties(config, &data(layout), &Door::local(passwords));
+    let [(_, settings), ..] = written(config, layout, passwords);
     program.fingerprint =
         files::fingerprint(&[settings.as_bytes(), LOG4J.as_bytes(), jars::version(layout).as_bytes()]);
     Ok(program)

@@ -5,7 +5,7 @@ use std::path::Path;
 use common::config::Config;
 use common::rights::ADMIN_ACCOUNT;
 
-use crate::accounts::{self, BROKER_ACCOUNT, Passwords};
+use crate::accounts::BROKER_ACCOUNT;
 
 /// What Kafka logs.
 pub(crate) const LOG4J: &str = "\
@@ -22,13 +22,19 @@ logger.server.level = info
 ";
 
 /// Where everything listens on one machine.
-const LOOPBACK: &str = "127.0.0.1";
+pub(super) const LOOPBACK: &str = "127.0.0.1";
 
 /// How a broker is reached.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Door<'a> {
     /// The address at which it listens.
     pub(crate) address: &'a str,
+    /// Its number.
+    pub(crate) id: u32,
+    /// All brokers, `number@address:port` of their controllers.
+    pub(crate) voters: &'a [String],
+    /// Where clients find all brokers, `address:port`, comma separated.
+    pub(crate) brokers: &'a str,
     /// Certificate with private key, and the authority that others believe; absent: links are plain, as on one machine.
     pub(crate) tls: Option<Certificate<'a>>,
     /// The password of brokers.
@@ -45,12 +51,21 @@ pub(crate) struct Certificate<'a> {
 }
 
 impl Door<'_> {
-    /// On one machine.
-    pub(crate) fn local(passwords: &Passwords) -> Door<'_> {
-        Door {
-            address: LOOPBACK,
-            tls: None,
-            broker: passwords.get(accounts::BROKER),
+    /// Whether there are others.
+    fn is_one_of_many(&self) -> bool {
+        self.voters.len() > 1
+    }
+
+    /// Where its controller listens: to itself where it is alone.
+    fn controller(&self) -> &str {
+        if self.is_one_of_many() { self.address } else { LOOPBACK }
+    }
+
+    fn controller_protocol(&self) -> &'static str {
+        if self.is_one_of_many() {
+            self.protocol()
+        } else {
+            "SASL_PLAINTEXT"
         }
     }
 
@@ -74,9 +89,10 @@ impl Door<'_> {
 /// Who may do what: settings of the broker.
 fn render_access(door: &Door<'_>) -> String {
     let (protocol, jaas, broker) = (door.protocol(), door.jaas(), door.broker);
+    let controller = door.controller_protocol();
     let mut text = format!(
         "\
-listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:SASL_PLAINTEXT
+listener.security.protocol.map=CLIENTS:{protocol},CONTROLLER:{controller}
 sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
 sasl.mechanism.inter.broker.protocol=PLAIN
 sasl.mechanism.controller.protocol=PLAIN
@@ -103,18 +119,17 @@ ssl.truststore.location={ca}
 }
 
 /// Settings of the client that makes accounts.
-pub(crate) fn render_admin(config: &Config, door: &Door<'_>) -> String {
+pub(crate) fn render_admin(door: &Door<'_>) -> String {
     let mut text = format!(
         "\
 # Written by bootstrap; changes are lost at the next `up`.
-bootstrap.servers={}:{}
+bootstrap.servers={}
 security.protocol={}
 sasl.mechanism=PLAIN
 sasl.jaas.config={};
 default.api.timeout.ms=60000
 ",
-        door.address,
-        config.ports.kafka,
+        door.brokers,
         door.protocol(),
         door.jaas()
     );
@@ -126,15 +141,18 @@ default.api.timeout.ms=60000
 
 /// Settings of a broker. They hold a password.
 pub(crate) fn render_properties(config: &Config, data: &Path, door: &Door<'_>) -> String {
-    let (port, controller) = (config.ports.kafka, config.ports.kafka_controller);
+    let (port, controller_port) = (config.ports.kafka, config.ports.kafka_controller);
     let (address, access) = (door.address, render_access(door));
+    let (id, voters, controller) = (door.id, door.voters.join(","), door.controller());
+    // A write is confirmed by a majority, so that the loss of one broker neither loses nor stops anything.
+    let (copies, confirm) = (door.voters.len(), door.voters.len() / 2 + 1);
     format!(
         "\
 # Written by bootstrap; changes are lost at the next `up`.
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENTS://{address}:{port},CONTROLLER://127.0.0.1:{controller}
+node.id={id}
+controller.quorum.voters={voters}
+listeners=CLIENTS://{address}:{port},CONTROLLER://{controller}:{controller_port}
 advertised.listeners=CLIENTS://{address}:{port}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENTS
@@ -142,14 +160,15 @@ inter.broker.listener.name=CLIENTS
 # Services create their topics with the partitions they need.
 auto.create.topics.enable=false
 num.partitions=6
-default.replication.factor=1
-offsets.topic.replication.factor=1
+default.replication.factor={copies}
+min.insync.replicas={confirm}
+offsets.topic.replication.factor={copies}
 offsets.topic.num.partitions=6
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={copies}
+transaction.state.log.min.isr={confirm}
 transaction.state.log.num.partitions=6
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={copies}
+share.coordinator.state.topic.min.isr={confirm}
 share.coordinator.state.topic.num.partitions=6
 # A consumer that comes back gets its partitions at once.
 group.initial.rebalance.delay.ms=0
@@ -172,6 +191,7 @@ log.retention.check.interval.ms=60000
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts;
 
     #[test]
     fn settings_of_the_broker() {
@@ -180,16 +200,29 @@ mod tests {
             host: "/secrets/host.pem",
             ca: "/etc/ca.pem",
         };
+        let voters = ["1@127.0.0.1:9093".to_owned()];
+        let alone = Door {
+            address: LOOPBACK,
+            id: 1,
+            voters: &voters,
+            brokers: "127.0.0.1:9092",
+            tls: None,
+            broker: passwords.get(accounts::BROKER),
+        };
+        let all = [1, 2, 3].map(|id| format!("{id}@10.0.0.{id}:9093"));
         let secure = Door {
-            address: "10.0.0.1",
+            address: "10.0.0.2",
+            id: 2,
+            voters: &all,
+            brokers: "10.0.0.1:9092,10.0.0.2:9092,10.0.0.3:9092",
             tls: Some(certificate),
-            ..Door::local(&passwords)
+            ..alone
         };
         insta::assert_snapshot!(format!(
-            "{}\n# many hosts\n{}\n# accounts\n{}",
-            render_properties(&config, Path::new("/var/lib/iot/kafka/data"), &Door::local(&passwords)),
-            render_access(&secure),
-            render_admin(&config, &secure)
+            "{}\n# one of three\n{}\n# accounts\n{}",
+            render_properties(&config, Path::new("/var/lib/iot/kafka/data"), &alone),
+            render_properties(&config, Path::new("/var/lib/iot/kafka/data"), &secure),
+            render_admin(&secure)
         ));
     }
 }

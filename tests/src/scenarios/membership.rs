@@ -16,7 +16,7 @@ use crate::stack::{ADMIN_PASSWORD, Stack};
 use crate::wait::until;
 use crate::{ledger, say};
 
-const DRAINED: Duration = Duration::from_secs(60);
+pub(super) const DRAINED: Duration = Duration::from_secs(60);
 
 /// Two hosts become three, then the second goes: what runs there moves, and every acknowledged reading is counted once.
 pub(super) async fn joins_and_leaves(_: &Stack) -> Result<()> {
@@ -156,7 +156,7 @@ async fn move_away(rig: &Rig, gate: &RigHost, from: &RigHost) -> Result<()> {
 }
 
 /// Waits until 300 more readings were acknowledged.
-async fn flows(journal: &Path) -> Result<()> {
+pub(super) async fn flows(journal: &Path) -> Result<()> {
     let count = || -> Result<u64> { Ok(ledger::acknowledged(journal)?.values().sum()) };
     let before = count()?;
     until("readings flow", DRAINED, || async {
@@ -166,7 +166,7 @@ async fn flows(journal: &Path) -> Result<()> {
 }
 
 /// What the application's page shows now.
-async fn first_event(address: &str) -> Result<Value> {
+pub(super) async fn first_event(address: &str) -> Result<Value> {
     let mut response = reqwest::get(address).await?.error_for_status()?;
     let mut text = String::new();
     while let Some(bytes) = tokio::time::timeout(Duration::from_secs(10), response.chunk()).await?? {

@@ -48,8 +48,15 @@ fn broker(on: &On<'_>) -> Vec<Item> {
     let (libs, data) = (on.path("kafka/libs"), on.path("kafka/data"));
     let (passwords, address) = (on.secrets.passwords(), on.machine.internal.to_string());
     let (host, ca) = (on.certificate(), on.authority());
+    let Some((id, voters)) = on.brokers.quorum(on.machine.internal, config.ports.kafka_controller) else {
+        return Vec::new();
+    };
+    let brokers = on.brokers.clients(config.ports.kafka);
     let door = Door {
         address: &address,
+        id,
+        voters: &voters,
+        brokers: &brokers,
         tls: Some(kafka::Certificate { host: &host, ca: &ca }),
         broker: passwords.get(accounts::BROKER),
     };
@@ -73,12 +80,12 @@ fn broker(on: &On<'_>) -> Vec<Item> {
     let mut kafka = on.unit("kafka", java, &on.account, print);
     kafka.writes = vec![data.clone()];
     kafka.stop_seconds = 40;
-    vec![
+    let mut all = vec![
         on.folder("kafka", "root", 0o755),
         unpacked("kafka's programs", jars, &libs),
         on.folder("kafka/data", &on.account, 0o700),
         on.secret(kafka::PROPERTIES, properties),
-        on.secret(kafka::ADMIN_PROPERTIES, kafka::render_admin(config, &door)),
+        on.secret(kafka::ADMIN_PROPERTIES, kafka::render_admin(&door)),
         on.secret(kafka::ACCOUNTS, wanted),
         on.text("etc/kafka-log4j2.properties", 0o644, kafka::LOG4J),
         state(
@@ -87,7 +94,9 @@ fn broker(on: &On<'_>) -> Vec<Item> {
             format!("cd /; {format}"),
         ),
         unit(kafka),
-        state(
+    ];
+    if on.brokers.leads(on.machine.internal) {
+        all.push(state(
             "kafka's accounts",
             format!("[ \"$(cat {0})\" = \"{mark}\" ]", on.path("kafka/accounts")),
             format!(
@@ -95,8 +104,9 @@ fn broker(on: &On<'_>) -> Vec<Item> {
                 on.account,
                 on.path("kafka/accounts")
             ),
-        ),
-    ]
+        ));
+    }
+    all
 }
 
 fn database(on: &On<'_>) -> Vec<Item> {

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use hosts::{Content, Item, Kind, Unit};
 
+use super::brokers::Brokers;
 use super::inventory::{Inventory, Machine};
 use super::payload::Payload;
 use super::secrets::Secrets;
@@ -65,7 +66,7 @@ pub(super) fn items(
     index: usize,
     payload: &Payload,
     secrets: &Secrets,
-    gate: Option<usize>,
+    (gate, brokers): (Option<usize>, &Brokers),
 ) -> Vec<Staged> {
     let Some(machine) = inventory.machines.get(index) else {
         return Vec::new();
@@ -75,6 +76,7 @@ pub(super) fn items(
         machine,
         begins: gate.is_none() && index == 0,
         gate: gate.unwrap_or(0),
+        brokers,
         payload,
         secrets,
         layout: Layout::new(&inventory.config.data_dir, Path::new("")),
@@ -129,6 +131,7 @@ struct On<'a> {
     begins: bool,
     /// The host that lets others into the swarm.
     gate: usize,
+    brokers: &'a Brokers,
     payload: &'a Payload,
     secrets: &'a Secrets,
     layout: Layout,

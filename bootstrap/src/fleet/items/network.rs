@@ -33,6 +33,9 @@ fn internal_ports(on: &On<'_>) -> Vec<u16> {
     ports.extend([config.ports.registry, config.ports.readings, config.ports.actions]);
     if config.kafka.mode == Mode::Managed {
         ports.push(config.ports.kafka);
+        if config.kafka.replication > 1 {
+            ports.push(config.ports.kafka_controller);
+        }
     }
     if config.mongodb.mode == Mode::Managed {
         ports.push(config.ports.mongodb);

@@ -111,7 +111,7 @@ fn settings(on: &On<'_>) -> String {
     };
     settings.certificate = Some(on.certificate().into());
     if config.kafka.mode == Mode::Managed {
-        settings.kafka.brokers = inventory.at(Role::Kafka, config.ports.kafka).to_string();
+        settings.kafka.brokers = on.brokers.clients(config.ports.kafka);
     }
     if config.mongodb.mode == Mode::Managed {
         settings.mongodb.uri = format!("mongodb://{}/", inventory.at(Role::Mongodb, config.ports.mongodb));

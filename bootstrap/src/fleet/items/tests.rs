@@ -43,7 +43,9 @@ fn secrets() -> Secrets {
 }
 
 fn of(config: &Config, index: usize) -> Vec<Staged> {
-    items(&Inventory::new(config).unwrap(), index, &payload(), &secrets(), None)
+    let inventory = Inventory::new(config).unwrap();
+    let brokers = Brokers::number(&inventory, &[]);
+    items(&inventory, index, &payload(), &secrets(), (None, &brokers))
 }
 
 #[test]

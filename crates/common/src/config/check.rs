@@ -50,7 +50,11 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         check_name(&self.name)?;
         check_data_dir(&self.data_dir)?;
-        check_hosts(&self.hosts)?;
+        let brokers = match self.kafka.mode {
+            Mode::Managed => usize::try_from(self.kafka.replication).unwrap_or(1),
+            Mode::External => 1,
+        };
+        check_hosts(&self.hosts, brokers)?;
         self.check_infrastructure()?;
         self.check_accounts()?;
         self.check_ports()?;
@@ -74,8 +78,17 @@ impl Config {
             }
             _ => {}
         }
-        if kafka.replication < 1 || (kafka.mode == Mode::Managed && kafka.replication != 1) {
-            let message = format!("found {}, allowed: 1 on one managed broker", kafka.replication);
+        let hosts = self
+            .hosts
+            .iter()
+            .filter(|host| host.connection == Connection::Ssh)
+            .count();
+        let managed = [1, 3].contains(&kafka.replication) && (kafka.replication == 1 || hosts >= 3);
+        if kafka.replication < 1 || (kafka.mode == Mode::Managed && !managed) {
+            let message = format!(
+                "found {}, allowed: 1, or 3 with three hosts or more, for a managed Kafka",
+                kafka.replication
+            );
             return Err(ConfigError::new("kafka.replication", message));
         }
         if kafka.heap_mib < 256 {
@@ -224,7 +237,7 @@ fn check_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
     Err(ConfigError::new("data_dir", message))
 }
 
-fn check_hosts(hosts: &[Host]) -> Result<(), ConfigError> {
+fn check_hosts(hosts: &[Host], brokers: usize) -> Result<(), ConfigError> {
     let remote = hosts.iter().any(|host| host.connection == Connection::Ssh);
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (index, host) in hosts.iter().enumerate() {
@@ -261,7 +274,7 @@ fn check_hosts(hosts: &[Host]) -> Result<(), ConfigError> {
             }
         }
     }
-    check_roles(hosts)
+    check_roles(hosts, brokers)
 }
 
 fn check_remote(host: &Host, at: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
@@ -285,13 +298,15 @@ fn check_remote(host: &Host, at: &dyn Fn(&str) -> String) -> Result<(), ConfigEr
     Ok(())
 }
 
-/// Everything runs once; a host that names nothing takes what is left.
-fn check_roles(hosts: &[Host]) -> Result<(), ConfigError> {
+/// Everything but brokers runs once; a host that names nothing takes what is left.
+fn check_roles(hosts: &[Host], brokers: usize) -> Result<(), ConfigError> {
     let mut named: BTreeMap<Role, usize> = BTreeMap::new();
     for (index, host) in hosts.iter().enumerate() {
         for role in host.services.iter().flatten() {
             let at = format!("hosts[{index}].services");
-            if let Some(other) = named.insert(*role, index) {
+            if let Some(other) = named.insert(*role, index)
+                && !(*role == Role::Kafka && brokers > 1)
+            {
                 let message = format!(
                     "{} is also at hosts[{other}]; more than one of each is not available yet",
                     role.name()
@@ -305,6 +320,12 @@ fn check_roles(hosts: &[Host]) -> Result<(), ConfigError> {
                 ));
             }
         }
+    }
+    let named_brokers = hosts.iter().flat_map(|host| host.services.iter().flatten());
+    let named_brokers = named_brokers.filter(|role| **role == Role::Kafka).count();
+    if named_brokers > 0 && named_brokers != brokers {
+        let message = format!("{named_brokers} name kafka, and kafka.replication is {brokers}");
+        return Err(ConfigError::new("hosts", message));
     }
     let all = Role::INFRASTRUCTURE.iter().chain(&Role::SERVICES);
     let missing = all

@@ -115,7 +115,7 @@ pub struct Kafka {
     /// `host:port`, comma separated; with `external` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brokers: Option<String>,
-    /// Copies of each partition; more than 1 with `external` only.
+    /// Copies of each partition. A managed Kafka has as many brokers, 1 or 3: with 3, on three hosts, nothing is lost when one of them is.
     #[schemars(range(min = 1))]
     pub replication: i32,
     /// Memory of the managed broker's heap, in MiB.

@@ -72,7 +72,10 @@ fn wrong_files_say_where_and_what_is_near() {
         (r#"{"data_dir":"/"}"#, "at data_dir"),
         (r#"{"data_dir":"/var/../etc"}"#, "at data_dir"),
         (r#"{"kafka":{"mode":"external"}}"#, "at kafka.brokers: missing"),
-        (r#"{"kafka":{"replication":3}}"#, "at kafka.replication: found 3"),
+        (
+            r#"{"kafka":{"replication":3}}"#,
+            "at kafka.replication: found 3, allowed: 1, or 3 with three hosts",
+        ),
         (
             r#"{"mongodb":{"uri":"mongodb://x"}}"#,
             "at mongodb.uri: only with mode `external`",

@@ -1,0 +1,138 @@
+//! Three brokers: one is killed, another is away for a while, and senders and applications do not notice.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde_json::json;
+use simulator::config::Servers;
+use tokio::task::JoinHandle;
+
+use super::hosts::{Command, built};
+use super::membership::{DRAINED, first_event, flows};
+use super::path::instance_is;
+use crate::client::Client;
+use crate::rig::{Rig, RigHost};
+use crate::site::{Plan, Site, bundle, id, types};
+use crate::stack::{ADMIN_PASSWORD, Stack};
+use crate::wait::until;
+use crate::{ledger, say};
+
+/// kill -9 of a broker, and one that stays away: nothing lost, nothing doubled.
+pub(super) async fn one_is_lost(_: &Stack) -> Result<()> {
+    let rig = Rig::start("iot-rig-brokers", 3).await?;
+    let outcome = play(&rig).await;
+    rig.remove().await?;
+    outcome
+}
+
+async fn play(rig: &Rig) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let command = Command::new(folder.path(), rig, |config| config.kafka.replication = 3)?;
+    command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
+    command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
+    let first = rig.hosts().first().context("a host")?;
+    let password = rig.run(first, "cat /var/lib/iot/secrets/first-admin.password").await?;
+    let admin = Client::sign_in_first(
+        &format!("http://{}", first.address),
+        "admin",
+        password.trim(),
+        ADMIN_PASSWORD,
+    )
+    .await?;
+    types(&admin).await?;
+    admin.upload(bundle("room-comfort", "room-comfort")?).await?;
+    let plan = Plan {
+        sensors: 3,
+        every_ms: 20,
+        fans: 1,
+        ..Plan::room("Room with brokers")
+    };
+    let servers = Servers {
+        mqtt: Some(format!("{}:1883", first.address)),
+        http: Some(format!("http://{}:8082", first.address)),
+    };
+    let site = Site::register_at(&admin, servers, &plan, folder.path()).await?;
+    let instance = id(&site.run_now(&admin, "room-comfort", json!({})).await?)?;
+    instance_is(&admin, &instance, "running").await?;
+    let simulation = site.play().await?;
+    flows(site.journal()).await?;
+
+    let watch = Watch::begin(site.journal());
+    rig.run(first, "systemctl kill -s KILL iot-kafka").await?;
+    flows(site.journal()).await?;
+    caught_up(rig).await?;
+    watch.end(&format!("broker of {} killed", first.name));
+    let second = rig.hosts().get(1).context("a second host")?;
+    let watch = Watch::begin(site.journal());
+    rig.run(second, "systemctl stop iot-kafka").await?;
+    flows(site.journal()).await?;
+    rig.run(second, "systemctl start iot-kafka").await?;
+    flows(site.journal()).await?;
+    watch.end(&format!("broker of {} away", second.name));
+
+    simulation.stop(DRAINED).await?;
+    let acknowledged = ledger::acknowledged(site.journal())?;
+    let page = admin.get(&format!("/api/v1/instances/{instance}/page")).await?;
+    let live = format!("{}live", page["url"].as_str().context("an address")?);
+    until("every acknowledged reading is counted once", DRAINED, || async {
+        ledger::compare(&acknowledged, &first_event(&live).await?)?;
+        Ok(Some(()))
+    })
+    .await?;
+    say(&format!(
+        "    {} readings acknowledged and counted",
+        acknowledged.values().sum::<u64>()
+    ));
+    Ok(())
+}
+
+/// Waits until every broker has a copy of everything: before that the next one may not be lost.
+async fn caught_up(rig: &Rig) -> Result<()> {
+    let host: &RigHost = rig.hosts().first().context("a host")?;
+    let ask = "cd /; access=/var/lib/iot/secrets/kafka-admin.properties
+out=$(runuser -u iot-platform -- java -cp '/var/lib/iot/kafka/libs/*' org.apache.kafka.tools.TopicCommand --bootstrap-server $(sed -n 's/^bootstrap.servers=//p' $access) --command-config $access --describe --under-replicated-partitions 2>/dev/null) && { printf '%s' \"$out\" | grep -c Partition: || true; }
+true";
+    until("every broker has everything", Duration::from_secs(90), || async {
+        let behind = rig.run(host, ask).await?;
+        Ok((behind.trim() == "0").then_some(()))
+    })
+    .await
+}
+
+/// Measures the longest time in which nothing was acknowledged.
+struct Watch {
+    longest: JoinHandle<()>,
+    pause: std::sync::Arc<std::sync::Mutex<Duration>>,
+}
+
+impl Watch {
+    fn begin(journal: &Path) -> Self {
+        let pause = std::sync::Arc::new(std::sync::Mutex::new(Duration::ZERO));
+        let (journal, shared): (PathBuf, _) = (journal.to_owned(), pause.clone());
+        let longest = tokio::spawn(async move {
+            let (mut size, mut since) = (0, Instant::now());
+            let mut ticks = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                ticks.tick().await;
+                let now = std::fs::metadata(&journal).map_or(size, |found| found.len());
+                if now != size {
+                    (size, since) = (now, Instant::now());
+                }
+                if let Ok(mut pause) = shared.lock() {
+                    *pause = (*pause).max(since.elapsed());
+                }
+            }
+        });
+        Self { longest, pause }
+    }
+
+    fn end(self, what: &str) {
+        self.longest.abort();
+        let pause = self.pause.lock().map_or(Duration::MAX, |pause| *pause);
+        say(&format!(
+            "    {what}: at most {:.1} s without PUBACK",
+            pause.as_secs_f64()
+        ));
+    }
+}
