@@ -31,13 +31,6 @@ pub(crate) fn names() -> Vec<String> {
     own.chain([BROKER, REGISTRY].map(str::to_owned)).collect()
 }
 
-/// What else a service may read at its start.
-const BROUGHT: [&str; 4] = [
-    "smtp.password",
-    secrets::KAFKA_PASSWORD,
-    secrets::MONGODB_PASSWORD,
-    secrets::PUBLIC_CERTIFICATE,
-];
 /// Authorities of infrastructure that somebody else runs.
 const AUTHORITIES: [&str; 2] = [secrets::KAFKA_CA, secrets::MONGODB_CA];
 
@@ -73,7 +66,7 @@ impl Passwords {
             let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
             Ok((name, text.trim().to_owned()))
         };
-        let brought = BROUGHT.into_iter().chain(AUTHORITIES).map(str::to_owned);
+        let brought = secrets::BROUGHT.into_iter().chain(AUTHORITIES).map(str::to_owned);
         let brought = brought.filter(|name| place(name).exists());
         names()
             .into_iter()
@@ -90,7 +83,7 @@ impl Passwords {
         let own = [self.service(service), self.get(registry)];
         let parts: Vec<&[u8]> = own
             .into_iter()
-            .chain(BROUGHT.into_iter().chain(AUTHORITIES).map(|name| match name {
+            .chain(secrets::BROUGHT.into_iter().chain(AUTHORITIES).map(|name| match name {
                 secrets::PUBLIC_CERTIFICATE if !secrets::shows_certificate(service) => "",
                 name => self.get(name),
             }))

@@ -68,7 +68,7 @@ fn service(
     let mode = if name == "agent" { "--agent " } else { "" };
     let line = format!("{} {mode}--settings {}", program.display(), layout.settings().display());
     let account = account(&config.name);
-    let privileged = config.console.port < 1024 || config.console.applications_port < 1024;
+    let privileged = config.console_needs_low_ports();
     let (line, account) = match name {
         // They control Docker Engine, which is as much as root.
         "deployer" | "agent" => (line, None),

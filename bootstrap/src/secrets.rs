@@ -14,12 +14,16 @@ use crate::{accounts, files};
 pub(crate) const TOKEN_KEY: &str = "token.key";
 pub(crate) const FIRST_PASSWORD: &str = "first-admin.password";
 pub(crate) const HOST_TOKEN: &str = "host.token";
+/// The password of the mail account.
+const SMTP_PASSWORD: &str = "smtp.password";
 /// The password of `kafka.username`.
 pub(crate) const KAFKA_PASSWORD: &str = "kafka.password";
 /// The password of `mongodb.username`.
 pub(crate) const MONGODB_PASSWORD: &str = "mongodb.password";
 /// What people and devices see: private key and certificates.
 pub(crate) const PUBLIC_CERTIFICATE: &str = "public.pem";
+/// What an admin may bring; what `config.json` no longer names goes.
+pub(crate) const BROUGHT: [&str; 4] = [SMTP_PASSWORD, KAFKA_PASSWORD, MONGODB_PASSWORD, PUBLIC_CERTIFICATE];
 /// Authorities of a Kafka that somebody else runs, among the settings.
 pub(crate) const KAFKA_CA: &str = "kafka-ca.pem";
 /// Likewise of a MongoDB.
@@ -35,6 +39,7 @@ pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
     made.chain(accounts::names())
         .all(|name| layout.secrets().join(name).exists())
         && brought
+        && unwanted(config, layout).is_ok_and(|unwanted| unwanted.is_empty())
         && files::is_private(&layout.secrets())
 }
 
@@ -55,10 +60,23 @@ pub(crate) async fn make(config: &Config, layout: &Layout) -> Result<()> {
     for (name, value) in brought(config)? {
         files::write(&folder.join(name), &value, 0o600)?;
     }
+    for path in unwanted(config, layout)? {
+        std::fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
+    }
     for (name, text) in authorities(config)? {
         files::write(&layout.etc().join(name), &text, 0o644)?;
     }
     files::keep_private(&folder, &account(&config.name)).await
+}
+
+/// What was brought once and is named no longer.
+fn unwanted(config: &Config, layout: &Layout) -> Result<Vec<PathBuf>> {
+    let wanted = brought(config)?;
+    let gone = BROUGHT
+        .into_iter()
+        .filter(|name| wanted.iter().all(|(wanted, _)| wanted != name));
+    let paths = gone.map(|name| layout.secrets().join(name));
+    Ok(paths.filter(|path| path.exists()).collect())
 }
 
 /// Removes the passwords of accounts; what is missing is made anew.
@@ -96,7 +114,7 @@ pub(crate) fn forget_first_password(layout: &Layout) -> Result<()> {
 
 fn file_name(name: SecretName) -> &'static str {
     match name {
-        SecretName::SmtpPassword => "smtp.password",
+        SecretName::SmtpPassword => SMTP_PASSWORD,
         SecretName::KafkaPassword => KAFKA_PASSWORD,
         SecretName::MongodbPassword => MONGODB_PASSWORD,
     }
@@ -195,6 +213,25 @@ mod tests {
         assert!(belong_together(&certificate, &key).is_err());
         let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         assert!(belong_together(encrypted, &certificate).is_err());
+    }
+
+    #[test]
+    fn what_is_named_no_longer_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut config, layout) = (Config::default(), Layout::new(folder.path(), Path::new("/src")));
+        std::fs::create_dir_all(layout.secrets()).unwrap();
+        for name in [SMTP_PASSWORD, PUBLIC_CERTIFICATE, TOKEN_KEY] {
+            std::fs::write(layout.secrets().join(name), "x").unwrap();
+        }
+        let path = folder.path().join("mail");
+        std::fs::write(&path, "x").unwrap();
+        config
+            .secrets
+            .insert(SecretName::SmtpPassword, SecretReference::File(path));
+        assert_eq!(
+            unwanted(&config, &layout).unwrap(),
+            [layout.secrets().join(PUBLIC_CERTIFICATE)]
+        );
     }
 
     #[test]

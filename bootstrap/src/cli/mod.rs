@@ -81,7 +81,7 @@ enum Command {
     },
     /// Make new passwords for all accounts (and new certificates between hosts), and restart what uses them.
     ///
-    /// Readings and schedules go on where they were; the console is away for some seconds. An interrupted rotation is finished by `up`.
+    /// Readings and schedules go on where they were; the console is away for some seconds. Interrupted, it is run again.
     Rotate {
         /// For working on the services: compile them without optimisation, and take the console as it lies there.
         #[arg(long)]
@@ -135,11 +135,7 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
                 options.demo = true;
                 options.up_arguments.push_str(" --demo");
             }
-            if debug {
-                options.profile = Profile::Debug;
-                options.console = false;
-                options.up_arguments.push_str(" --debug");
-            }
+            options = built(options, debug);
             let installation = Installation::new(config, options);
             let summary = installation.up(&*reporter).await?;
             show_summary(&*reporter, &installation, &summary);
@@ -147,11 +143,7 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Rotate { debug } => {
             options.rotate = true;
-            if debug {
-                options.profile = Profile::Debug;
-                options.console = false;
-                options.up_arguments.push_str(" --debug");
-            }
+            options = built(options, debug);
             let installation = Installation::new(config, options);
             let summary = installation.up(&*reporter).await?;
             reporter.says(&format!("all accounts have new passwords ({})", seconds(summary.took)));
@@ -180,6 +172,16 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             down(&Installation::new(config, options), delete_data, yes, &*reporter).await
         }
     }
+}
+
+/// How the services are compiled.
+fn built(mut options: Options, debug: bool) -> Options {
+    if debug {
+        options.profile = Profile::Debug;
+        options.console = false;
+        options.up_arguments.push_str(" --debug");
+    }
+    options
 }
 
 fn load(path: Option<PathBuf>, options: &Options) -> Result<Config, Failure> {

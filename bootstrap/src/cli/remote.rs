@@ -4,10 +4,10 @@ use std::io::{IsTerminal as _, Write as _};
 
 use common::config::Config;
 
-use super::{Command, confirmed, show};
+use super::{Command, built, confirmed, show};
 use crate::failure::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::installation::{Options, Profile};
+use crate::installation::Options;
 use crate::progress::{Reporter, seconds};
 
 pub(super) async fn execute(
@@ -82,15 +82,6 @@ fn opened(config: Config, options: Options) -> Result<Fleet, Failure> {
         asked.map(Some).map_err(unread)
     })?;
     Ok(fleet)
-}
-
-/// How the services are compiled.
-fn built(mut options: Options, debug: bool) -> Options {
-    if debug {
-        options.profile = Profile::Debug;
-        options.console = false;
-    }
-    options
 }
 
 async fn up(fleet: &Fleet, reporter: &dyn Reporter) -> Result<(), Failure> {

@@ -48,16 +48,20 @@ impl Authority {
         })
     }
 
-    /// Whether it holds long enough to sign for a host, and its key is its own.
-    pub(super) fn lasts(&self, now: Timestamp) -> bool {
-        let own = KeyPair::from_pem(&self.key)
+    /// Whether the key is that of the certificate: an interrupted change may leave two that are not.
+    pub(super) fn is_whole(&self) -> bool {
+        KeyPair::from_pem(&self.key)
             .ok()
             .zip(read(&self.certificate))
             .is_some_and(|(key, pem)| {
                 pem.parse_x509()
                     .is_ok_and(|found| found.public_key().subject_public_key.data == key.der_bytes())
-            });
-        own && days_left(&self.certificate, now).is_some_and(|days| days > HOST_DAYS)
+            })
+    }
+
+    /// Whether it holds long enough to sign for a host, and its key is its own.
+    pub(super) fn lasts(&self, now: Timestamp) -> bool {
+        self.is_whole() && days_left(&self.certificate, now).is_some_and(|days| days > HOST_DAYS)
     }
 
     /// Private key and certificate of a host with all its names and addresses, PEM.

@@ -51,11 +51,7 @@ pub(super) struct Inventory {
 impl Inventory {
     /// Decides who does what.
     pub(super) fn new(config: &Config) -> Result<Self, String> {
-        let brokers = match config.kafka.mode {
-            Mode::Managed => usize::try_from(config.kafka.replication).unwrap_or(1),
-            Mode::External => 1,
-        };
-        let roles = place(&config.hosts, brokers)?;
+        let roles = place(&config.hosts, config.brokers())?;
         let machines = config
             .hosts
             .iter()

@@ -92,7 +92,7 @@ impl Secrets {
             self.believed.clone_from(&certificate);
         }
         if let (None, Some(key), Some(certificate)) = (&self.authority, key, certificate) {
-            self.authority = Some(Authority { key, certificate });
+            self.authority = Some(Authority { key, certificate }).filter(Authority::is_whole);
         }
         agrees
     }
@@ -104,7 +104,7 @@ impl Secrets {
         (self.authority, self.believed) = (None, None);
     }
 
-    /// Whether the installation has its key: then nothing may be made up any more.
+    /// Whether the installation has its key: then neither that nor the first admin's password is made up any more.
     pub(super) fn known(&self) -> bool {
         self.named.contains_key(TOKEN_KEY)
     }

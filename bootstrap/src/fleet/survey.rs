@@ -41,7 +41,7 @@ echo \"marker $(cat {data}/installation 2>/dev/null)\"
 [ -z \"$(ls -A {data} 2>/dev/null | grep -vx installation.new)\" ] || echo full
 [ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb
 [ ! -e {data}/kafka/data/meta.properties ] || echo data kafka
-echo \"kafka $(sed -n 's/^node.id=//p' {data}/kafka/data/meta.properties 2>/dev/null) $(cat {data}/secrets/kafka.properties {data}/etc/kafka.properties 2>/dev/null | grep -m1 '^controller.quorum.voters=' | tr ',' '\\n' | grep -c @)\"
+echo \"kafka $(sed -n 's/^node.id=//p' {data}/kafka/data/meta.properties 2>/dev/null) $(cat {data}/secrets/kafka.properties {data}/etc/kafka.properties 2>/dev/null | grep -m1 '^controller.quorum.voters=' | cut -d= -f2)\"
 [ ! -e {data}/registry/docker ] || echo data registry
 echo \"swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}} {{{{if .Swarm.Cluster}}}}{{{{.Swarm.Cluster.ID}}}}{{{{end}}}}' 2>/dev/null)\"
 echo \"node $(docker info --format '{{{{.Swarm.NodeID}}}}' 2>/dev/null)\"
@@ -70,9 +70,7 @@ impl Survey {
                 ["data", role] => survey
                     .data
                     .extend(Role::INFRASTRUCTURE.iter().find(|known| known.name() == *role)),
-                ["kafka", id, of] => {
-                    survey.kafka = id.parse().ok().zip(of.parse().ok()).map(|(id, of)| Known { id, of });
-                }
+                ["kafka", id, voters] => survey.kafka = Known::read(id, voters),
                 ["swarm", "active", manages, id @ ..] => {
                     survey.swarm = Some((id.concat(), *manages == "true"));
                 }
@@ -111,7 +109,7 @@ pub(super) fn unusable(inventory: &Inventory, internal: Ipv4Addr, survey: &Surve
 /// What keeps all of them from being used together. `told` is what each host said, where it answered.
 pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
     let mut problems = brokers::discord(inventory, told);
-    for role in Role::INFRASTRUCTURE {
+    for role in Role::INFRASTRUCTURE.into_iter().filter(|role| inventory.manages(*role)) {
         let runs = |index: &usize| {
             let machine = inventory.machines.get(*index);
             machine.is_some_and(|machine| machine.roles.contains(&role))
@@ -178,13 +176,13 @@ mod tests {
     #[test]
     fn an_answer_is_read() {
         let survey = Survey::read(
-            "marker iot\nfull\ndata kafka\nkafka 2 3\nswarm active true abc\naddress 192.0.2.1\nsecrets\ntoken.key k\n",
+            "marker iot\nfull\ndata kafka\nkafka 2 1@192.0.2.1:9093,2@192.0.2.2:9093\nswarm active true abc\naddress 192.0.2.1\nsecrets\ntoken.key k\n",
         );
         let wanted = Survey {
             marker: Some("iot".to_owned()),
             full: true,
             data: vec![Role::Kafka],
-            kafka: Some(Known { id: 2, of: 3 }),
+            kafka: Known::read("2", "1@192.0.2.1:9093,2@192.0.2.2:9093"),
             swarm: Some(("abc".to_owned(), true)),
             addresses: vec![Ipv4Addr::new(192, 0, 2, 1)],
             node: None,
@@ -193,7 +191,7 @@ mod tests {
         };
         assert_eq!(survey, wanted);
         assert_eq!(
-            Survey::read("marker \nkafka  0\nswarm inactive false \nsecrets\n"),
+            Survey::read("marker \nkafka  \nswarm inactive false \nsecrets\n"),
             Survey::default()
         );
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use common::settings::{Settings, Tls};
+use common::settings::Settings;
 use http_body_util::Empty;
 use hyper::StatusCode;
 use hyper_util::rt::TokioIo;
@@ -53,10 +53,7 @@ impl Registry {
         let account = account
             .map(|(username, secret)| anyhow::Ok((username, settings.secret(&secret)?)))
             .transpose()?;
-        let tls = match &engine.registry_tls {
-            Some(Tls { ca: Some(ca) }) => Some(TlsConnector::from(runtime::tls::client(ca)?)),
-            _ => None,
-        };
+        let tls = runtime::tls::connector(engine.registry_tls.as_ref())?;
         Ok(Self { account, tls })
     }
 

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use common::settings::Tls;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -41,6 +43,18 @@ pub fn server(pem: &Path) -> anyhow::Result<Arc<ServerConfig>> {
         .with_single_cert(chain, private)
         .with_context(|| format!("key and certificate in {} do not belong together", pem.display()))?;
     Ok(Arc::new(config))
+}
+
+/// As [`client`], where a link is to be encrypted.
+///
+/// # Errors
+/// As there, and when no authority is named: between hosts there is always one of their own.
+pub fn connector(tls: Option<&Tls>) -> anyhow::Result<Option<TlsConnector>> {
+    let connector = |tls: &Tls| {
+        let ca = tls.ca.as_ref().context("TLS between hosts needs an authority")?;
+        client(ca).map(TlsConnector::from)
+    };
+    tls.map(connector).transpose()
 }
 
 /// As [`server`], where there is a file.

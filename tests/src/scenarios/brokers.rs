@@ -1,22 +1,17 @@
-//! Three brokers: one is killed, another is away for a while, and senders and applications do not notice.
+//! Three brokers: one is killed, another is away for a while, and nothing is lost or doubled.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
-use simulator::config::Servers;
 use tokio::task::JoinHandle;
 
+use super::counted::CountedRoom;
 use super::hosts::{Command, built};
-use super::membership::{DRAINED, first_event, flows};
-use super::path::instance_is;
-use crate::client::Client;
 use crate::rig::{Rig, RigHost};
-use crate::site::{Plan, Site, bundle, id, types};
-use crate::stack::{ADMIN_PASSWORD, Stack};
+use crate::say;
+use crate::stack::Stack;
 use crate::wait::until;
-use crate::{ledger, say};
 
 /// kill -9 of a broker, and one that stays away: nothing lost, nothing doubled.
 pub(super) async fn one_is_lost(_: &Stack) -> Result<()> {
@@ -32,59 +27,23 @@ async fn play(rig: &Rig) -> Result<()> {
     command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
     command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
     let first = rig.hosts().first().context("a host")?;
-    let password = rig.run(first, "cat /var/lib/iot/secrets/first-admin.password").await?;
-    let admin = Client::sign_in_first(
-        &format!("http://{}", first.address),
-        "admin",
-        password.trim(),
-        ADMIN_PASSWORD,
-    )
-    .await?;
-    types(&admin).await?;
-    admin.upload(bundle("room-comfort", "room-comfort")?).await?;
-    let plan = Plan {
-        sensors: 3,
-        every_ms: 20,
-        fans: 1,
-        ..Plan::room("Room with brokers")
-    };
-    let servers = Servers {
-        mqtt: Some(format!("{}:1883", first.address)),
-        http: Some(format!("http://{}:8082", first.address)),
-    };
-    let site = Site::register_at(&admin, servers, &plan, folder.path()).await?;
-    let instance = id(&site.run_now(&admin, "room-comfort", json!({})).await?)?;
-    instance_is(&admin, &instance, "running").await?;
-    let simulation = site.play().await?;
-    flows(site.journal()).await?;
+    let room = CountedRoom::begin(rig, first, folder.path(), "Room with brokers").await?;
+    room.flows().await?;
 
-    let watch = Watch::begin(site.journal());
+    let watch = Watch::begin(room.journal());
     rig.run(first, "systemctl kill -s KILL iot-kafka").await?;
-    flows(site.journal()).await?;
+    room.flows().await?;
     caught_up(rig).await?;
     watch.end(&format!("broker of {} killed", first.name));
     let second = rig.hosts().get(1).context("a second host")?;
-    let watch = Watch::begin(site.journal());
+    let watch = Watch::begin(room.journal());
     rig.run(second, "systemctl stop iot-kafka").await?;
-    flows(site.journal()).await?;
+    room.flows().await?;
     rig.run(second, "systemctl start iot-kafka").await?;
-    flows(site.journal()).await?;
+    caught_up(rig).await?;
     watch.end(&format!("broker of {} away", second.name));
 
-    simulation.stop(DRAINED).await?;
-    let acknowledged = ledger::acknowledged(site.journal())?;
-    let page = admin.get(&format!("/api/v1/instances/{instance}/page")).await?;
-    let live = format!("{}live", page["url"].as_str().context("an address")?);
-    until("every acknowledged reading is counted once", DRAINED, || async {
-        ledger::compare(&acknowledged, &first_event(&live).await?)?;
-        Ok(Some(()))
-    })
-    .await?;
-    say(&format!(
-        "    {} readings acknowledged and counted",
-        acknowledged.values().sum::<u64>()
-    ));
-    Ok(())
+    room.end().await
 }
 
 /// Waits until every broker has a copy of everything: before that the next one may not be lost.

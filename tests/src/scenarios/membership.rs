@@ -4,19 +4,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::{Value, json};
-use simulator::config::Servers;
+use serde_json::json;
 
+use super::counted::CountedRoom;
 use super::hosts::{Command, built, config};
-use super::path::instance_is;
-use crate::client::Client;
 use crate::rig::{Rig, RigHost};
-use crate::site::{Plan, Site, bundle, id, types};
-use crate::stack::{ADMIN_PASSWORD, Stack};
+use crate::say;
+use crate::stack::Stack;
 use crate::wait::until;
-use crate::{ledger, say};
 
-pub(super) const DRAINED: Duration = Duration::from_secs(60);
+const DRAINED: Duration = Duration::from_secs(60);
 
 /// Two hosts become three, then the second goes: what runs there moves, and every acknowledged reading is counted once.
 pub(super) async fn joins_and_leaves(_: &Stack) -> Result<()> {
@@ -51,25 +48,7 @@ async fn play(rig: &Rig) -> Result<()> {
         anyhow::bail!("three hosts")
     };
     members(rig, folder.path(), &[0, 1])?.ends(&built(&["up"]), 0, &["is up on 2 hosts"])?;
-    let password = rig.run(first, "cat /var/lib/iot/secrets/first-admin.password").await?;
-    let base = format!("http://{}", first.address);
-    let admin = Client::sign_in_first(&base, "admin", password.trim(), ADMIN_PASSWORD).await?;
-    types(&admin).await?;
-    admin.upload(bundle("room-comfort", "room-comfort")?).await?;
-    let plan = Plan {
-        sensors: 3,
-        every_ms: 20,
-        fans: 1,
-        ..Plan::room("Room that stays")
-    };
-    let servers = Servers {
-        mqtt: Some(format!("{}:1883", first.address)),
-        http: Some(format!("http://{}:8082", first.address)),
-    };
-    let site = Site::register_at(&admin, servers, &plan, folder.path()).await?;
-    let instance = id(&site.run_now(&admin, "room-comfort", json!({})).await?)?;
-    instance_is(&admin, &instance, "running").await?;
-    let simulation = site.play().await?;
+    let room = CountedRoom::begin(rig, first, folder.path(), "Room that stays").await?;
 
     let began = Instant::now();
     let three = members(rig, folder.path(), &[0, 1, 2])?;
@@ -82,7 +61,7 @@ async fn play(rig: &Rig) -> Result<()> {
         let other = rig.hosts().iter().find(|host| host.name == node).context("a host")?;
         move_away(rig, first, other).await?;
     }
-    flows(site.journal()).await?;
+    room.flows().await?;
 
     let began = Instant::now();
     let left = members(rig, folder.path(), &[0, 2])?;
@@ -103,21 +82,8 @@ async fn play(rig: &Rig) -> Result<()> {
     let nodes = rig.run(first, "docker node ls -q | wc -l").await?;
     ensure!(nodes.trim() == "2", "{nodes} nodes");
 
-    flows(site.journal()).await?;
-    simulation.stop(DRAINED).await?;
-    let acknowledged = ledger::acknowledged(site.journal())?;
-    let page = admin.get(&format!("/api/v1/instances/{instance}/page")).await?;
-    let live = format!("{}live", page["url"].as_str().context("an address")?);
-    until("every acknowledged reading is counted once", DRAINED, || async {
-        ledger::compare(&acknowledged, &first_event(&live).await?)?;
-        Ok(Some(()))
-    })
-    .await?;
-    say(&format!(
-        "    {} readings acknowledged and counted",
-        acknowledged.values().sum::<u64>()
-    ));
-    Ok(())
+    room.flows().await?;
+    room.end().await
 }
 
 /// How many units of the platform a host has.
@@ -153,31 +119,4 @@ async fn move_away(rig: &Rig, gate: &RigHost, from: &RigHost) -> Result<()> {
     .await
     .with_context(|| format!("away from {}", from.name))?;
     rig.run(gate, &drain("active")).await.map(drop)
-}
-
-/// Waits until 300 more readings were acknowledged.
-pub(super) async fn flows(journal: &Path) -> Result<()> {
-    let count = || -> Result<u64> { Ok(ledger::acknowledged(journal)?.values().sum()) };
-    let before = count()?;
-    until("readings flow", DRAINED, || async {
-        Ok((count()? > before + 300).then_some(()))
-    })
-    .await
-}
-
-/// What the application's page shows now.
-pub(super) async fn first_event(address: &str) -> Result<Value> {
-    let mut response = reqwest::get(address).await?.error_for_status()?;
-    let mut text = String::new();
-    while let Some(bytes) = tokio::time::timeout(Duration::from_secs(10), response.chunk()).await?? {
-        text.push_str(&String::from_utf8_lossy(&bytes));
-        let event = text.split("\n\n").find_map(|event| {
-            let data = event.lines().find_map(|line| line.strip_prefix("data:"))?;
-            serde_json::from_str(data.trim()).ok()
-        });
-        if let Some(event) = event {
-            return Ok(event);
-        }
-    }
-    anyhow::bail!("the page's stream ended: {text}")
 }

@@ -4,6 +4,7 @@ mod adverse;
 mod boundaries;
 mod brokers;
 mod browser;
+mod counted;
 mod exactness;
 mod failing;
 mod hostile;

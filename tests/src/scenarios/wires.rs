@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::lifecycle::survive;
 use crate::stack::{ADMIN_PASSWORD, Stack};
+use crate::wait::until;
 
 /// Time in which a server that refuses says so, or says nothing.
 const REFUSED: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ pub(super) async fn accounts(stack: &Stack) -> Result<()> {
     let impostor = with_password(own, folder.path(), "scheduler", "guessed")?;
 
     let schedules = Topic::ScheduleEvents;
-    ensure!(writes(own, "scheduler", schedules).await?, "the scheduler's own topic");
+    must_write(own, schedules).await?;
     for (who, settings, topic) in [
         ("the scheduler on another's topic", own, Topic::RegistryEvents),
         ("nobody", &nobody, schedules),
@@ -40,7 +41,10 @@ pub(super) async fn accounts(stack: &Stack) -> Result<()> {
         ensure!(!writes(settings, "scheduler", topic).await?, "{who} wrote to {topic:?}");
     }
     let users = reads::<common::messages::user::UserEvent>;
-    ensure!(users(own, "action-manager").await?, "who tails users reads them");
+    until("who tails users reads them", Duration::from_secs(30), || async {
+        Ok(users(own, "action-manager").await?.then_some(()))
+    })
+    .await?;
     ensure!(!users(own, "scheduler").await?, "the scheduler read users");
     ensure!(!users(&nobody, "action-manager").await?, "nobody read users");
 
@@ -70,6 +74,14 @@ fn with_password(settings: &Settings, folder: &Path, service: &str, password: &s
         secrets_dir: folder.to_owned(),
         ..settings.clone()
     })
+}
+
+/// The scheduler may; a busy machine may take its time.
+async fn must_write(settings: &Settings, topic: Topic) -> Result<()> {
+    until("a record is taken", Duration::from_secs(30), || async {
+        Ok(writes(settings, "scheduler", topic).await?.then_some(()))
+    })
+    .await
 }
 
 /// Whether a record is taken: the end of something that never was.
@@ -107,10 +119,7 @@ pub(super) async fn rotation(stack: &Stack) -> Result<()> {
         let folder = tempfile::tempdir()?;
         let before = stack.settings().secret(&service_password("scheduler"))?;
         let old = with_password(stack.settings(), folder.path(), "scheduler", &before)?;
-        ensure!(
-            writes(&old, "scheduler", Topic::ScheduleEvents).await?,
-            "the password before"
-        );
+        must_write(&old, Topic::ScheduleEvents).await?;
         let tls = certificate(folder.path())?;
         let mut config = stack.installation().config().clone();
         config.tls = Some(tls.clone());
@@ -136,6 +145,8 @@ pub(super) async fn rotation(stack: &Stack) -> Result<()> {
             !writes(&old, "scheduler", Topic::ScheduleEvents).await?,
             "the old password is still good"
         );
+        // Not because nobody gets in.
+        must_write(stack.settings(), Topic::ScheduleEvents).await?;
         encrypted(&rotated.settings()?, &tls).await
     })
     .await

@@ -6,7 +6,7 @@ use hosts::{Content, Item, Kind, Unit, Upload};
 use super::{On, Stage, Staged, file, state, unit};
 use crate::kafka::Door;
 use crate::settings::database as database_name;
-use crate::{accounts, ferretdb, files, kafka, postgresql, registry};
+use crate::{accounts, files, kafka, postgresql, registry};
 
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let (config, roles) = (&on.inventory.config, &on.machine.roles);
@@ -153,18 +153,18 @@ fn database(on: &On<'_>) -> Vec<Item> {
     ));
     all.push(file(binary.clone(), "root", 0o755, Content::File(program.clone())));
     let users = accounts::mongodb(&database_name(on.name()), &on.secrets.passwords());
-    all.push(on.secret(ferretdb::ACCOUNTS, users.clone()));
-    all.push(unit(gate(on, &binary, &users)));
+    all.push(on.secret(crate::ferretdb::ACCOUNTS, users.clone()));
+    all.push(unit(ferretdb(on, &binary, &users)));
     all
 }
 
 /// FerretDB behind its gate.
-fn gate(on: &On<'_>, binary: &str, users: &str) -> Unit {
+fn ferretdb(on: &On<'_>, binary: &str, users: &str) -> Unit {
     let command = format!(
         "{binary} -listen {}:{} -users {} -tls {} -run-dir {} -postgresql {}",
         on.machine.internal,
         on.inventory.config.ports.mongodb,
-        on.secret_path(ferretdb::ACCOUNTS),
+        on.secret_path(crate::ferretdb::ACCOUNTS),
         on.certificate(),
         on.path("run/ferretdb"),
         postgresql::url(&on.layout)

@@ -9,7 +9,7 @@ use hosts::{Content, Input, Item, Kind};
 use super::infrastructure::unpacked;
 use super::{On, Stage, Staged, file, state, unit};
 use crate::fleet::payload::programs_of;
-use crate::secrets::shows_certificate;
+use crate::secrets::{BROUGHT, shows_certificate};
 use crate::settings::{HostFacts, derive};
 use crate::{files, image};
 
@@ -73,17 +73,19 @@ fn old_releases(on: &On<'_>) -> Item {
 
 fn secrets(on: &On<'_>, console: bool) -> Vec<Item> {
     let shows = on.machine.roles.iter().any(|role| shows_certificate(role.name()));
-    let wanted = on.secrets.files(console, shows).into_iter();
-    wanted
-        .map(|(name, text)| {
-            file(
-                on.path(&format!("secrets/{name}")),
-                &on.account,
-                0o600,
-                Content::Secret(text),
-            )
-        })
-        .collect()
+    let wanted = on.secrets.files(console, shows);
+    let gone = BROUGHT.into_iter().filter(|name| !wanted.contains_key(*name));
+    let gone: Vec<String> = gone.map(|name| on.path(&format!("secrets/{name}"))).collect();
+    let mut all: Vec<Item> = wanted.into_iter().map(|(name, text)| on.secret(&name, text)).collect();
+    if !gone.is_empty() {
+        let gone = gone.join(" ");
+        all.push(state(
+            "no secrets that nobody reads",
+            format!("[ -z \"$(ls {gone} 2>/dev/null)\" ]"),
+            format!("rm -f {gone}"),
+        ));
+    }
+    all
 }
 
 /// What the services of this host read.
@@ -152,8 +154,7 @@ fn service(on: &On<'_>, name: &str, settings: &str) -> Item {
         // They control Docker Engine, which is as much as root.
         "deployer" | "agent" => service.account = None,
         "application-manager" => {
-            let console = &on.inventory.config.console;
-            service.low_ports = console.port < 1024 || console.applications_port < 1024;
+            service.low_ports = on.inventory.config.console_needs_low_ports();
             service.writes = vec![on.path("uploads")];
         }
         _ => {}

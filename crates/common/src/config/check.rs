@@ -50,11 +50,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         check_name(&self.name)?;
         check_data_dir(&self.data_dir)?;
-        let brokers = match self.kafka.mode {
-            Mode::Managed => usize::try_from(self.kafka.replication).unwrap_or(1),
-            Mode::External => 1,
-        };
-        check_hosts(&self.hosts, brokers)?;
+        check_hosts(&self.hosts, self.brokers())?;
         self.check_infrastructure()?;
         self.check_accounts()?;
         self.check_ports()?;

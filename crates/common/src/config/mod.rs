@@ -115,7 +115,7 @@ pub struct Kafka {
     /// `host:port`, comma separated; with `external` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub brokers: Option<String>,
-    /// Copies of each partition. A managed Kafka has as many brokers, 1 or 3: with 3, on three hosts, nothing is lost when one of them is.
+    /// Copies of each partition. A managed Kafka has as many brokers, 1 or 3: with 3, on three hosts, nothing is lost when one of them dies.
     #[schemars(range(min = 1))]
     pub replication: i32,
     /// Memory of the managed broker's heap, in MiB.
@@ -211,17 +211,17 @@ pub struct Ports {
     pub mqtt_tls: u16,
     /// HTTP ingestion over TLS, where there is `tls`.
     pub ingestion_tls: u16,
-    /// Managed Kafka, loopback.
+    /// Managed Kafka; on loopback, on many hosts on their internal addresses.
     pub kafka: u16,
-    /// Managed Kafka's controller, loopback.
+    /// Managed Kafka's controller; on loopback, with three brokers on their internal addresses.
     pub kafka_controller: u16,
-    /// Managed MongoDB, loopback.
+    /// Managed MongoDB; on loopback, on many hosts on their internal addresses.
     pub mongodb: u16,
-    /// Registry of application images, loopback.
+    /// Registry of application images; on loopback, on many hosts on their internal addresses.
     pub registry: u16,
-    /// Sensor manager's gateway for applications, loopback.
+    /// Sensor manager's gateway for applications; on loopback, on many hosts on their internal addresses.
     pub readings: u16,
-    /// Action manager's gateway for applications, loopback.
+    /// Action manager's gateway for applications; on loopback, on many hosts on their internal addresses.
     pub actions: u16,
     /// Node agent, forwards to `readings`, on the applications' bridge.
     pub agent_readings: u16,
@@ -309,6 +309,26 @@ impl Config {
         }
         all.extend(self.admin_ports().into_values().map(|port| ("ports.admin", port)));
         all
+    }
+
+    /// How many brokers a managed Kafka has; 1 place for one that somebody else runs.
+    #[must_use]
+    pub fn brokers(&self) -> usize {
+        match self.kafka.mode {
+            Mode::Managed => usize::try_from(self.kafka.replication).unwrap_or(1),
+            Mode::External => 1,
+        }
+    }
+
+    /// Whether the console needs ports that only root, or who was given the right, may take.
+    #[must_use]
+    pub fn console_needs_low_ports(&self) -> bool {
+        let console = &self.console;
+        let tls = self.tls.as_ref().map(|_| console.tls_port);
+        [console.port, console.applications_port]
+            .into_iter()
+            .chain(tls)
+            .any(|port| port < 1024)
     }
 
     /// Admin port of each service and of the node agent (`agent`).

@@ -142,6 +142,18 @@ fn services_are_named_as_everywhere() {
 }
 
 #[test]
+fn the_port_for_tls_may_be_a_low_one_as_well() {
+    let mut config = Config::default();
+    (config.console.port, config.console.applications_port) = (8080, 8081);
+    assert!(!config.console_needs_low_ports());
+    config.tls = Some(PublicTls {
+        certificate: "/c".into(),
+        key: "/k".into(),
+    });
+    assert!(config.console_needs_low_ports());
+}
+
+#[test]
 fn admin_ports_are_consecutive() {
     let ports = Config::default().admin_ports();
     assert_eq!(ports.get("application-manager"), Some(&7700));

@@ -5,9 +5,7 @@ mod forward;
 mod logs;
 mod report;
 
-use common::settings::Tls;
 use runtime::Context;
-use tokio_rustls::TlsConnector;
 
 use self::forward::Gateways;
 use crate::docker::Engine;
@@ -19,10 +17,7 @@ use crate::docker::Engine;
 pub(crate) fn run(context: &Context) -> anyhow::Result<()> {
     let settings = &context.settings;
     let engine = Engine::new(&settings.engine.socket, &settings.name, settings.internal_address);
-    let tls = match &settings.gateways.tls {
-        Some(Tls { ca: Some(ca) }) => Some(TlsConnector::from(runtime::tls::client(ca)?)),
-        _ => None,
-    };
+    let tls = runtime::tls::connector(settings.gateways.tls.as_ref())?;
     let (gateway, ports) = (settings.engine.gateway, &settings.ports);
     for (name, port, gateways, own) in [
         (

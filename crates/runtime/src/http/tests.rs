@@ -160,4 +160,9 @@ fn files_that_hold_no_certificate_are_refused() {
     }
     assert!(crate::tls::server(&folder.path().join("none")).is_err());
     assert!(crate::tls::server_of(None).unwrap().is_none());
+    assert!(crate::tls::connector(None).unwrap().is_none());
+    assert!(
+        crate::tls::connector(Some(&common::settings::Tls { ca: None })).is_err(),
+        "never plain by mistake"
+    );
 }
