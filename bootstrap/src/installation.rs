@@ -106,6 +106,8 @@ pub struct Summary {
     pub changed: bool,
     /// Where people open the console.
     pub address: String,
+    /// Where else: the console runs on several of many hosts.
+    pub also: Vec<String>,
     /// The first admin's one-time password, while unused.
     pub first_password: Option<String>,
     /// How long it took.
@@ -190,6 +192,7 @@ impl Installation {
         Ok(Summary {
             changed: done.changed,
             address: self.address(),
+            also: Vec::new(),
             first_password: self.first_password().await?,
             took: began.elapsed(),
             compiled: done.compiled,

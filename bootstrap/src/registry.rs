@@ -9,8 +9,13 @@ use crate::files;
 use crate::layout::{Layout, account};
 use crate::supervisor::Program;
 
-/// Where it listens on one machine.
+/// Where it listens on one machine, and where every Engine asks for it.
 const LOOPBACK: &str = "127.0.0.1";
+
+/// Its address, as every Engine knows it: on other hosts the node agent answers there, and forwards.
+pub(crate) fn address(config: &Config) -> String {
+    format!("{LOOPBACK}:{}", config.ports.registry)
+}
 
 /// Its settings.
 pub(crate) fn render(config: &Config, layout: &Layout, address: &str, certificate: Option<&str>) -> String {
@@ -36,6 +41,7 @@ auth:
     path: {}
 http:
   addr: {address}:{}
+  relativeurls: true
 {tls}",
         layout.part("registry").display(),
         layout.secrets().join(ACCOUNTS).display(),

@@ -98,6 +98,9 @@ async fn up(fleet: &Fleet, reporter: &dyn Reporter) -> Result<(), Failure> {
         fleet.len()
     ));
     reporter.says(&format!("  open        {}", summary.address));
+    for address in &summary.also {
+        reporter.says(&format!("  or          {address}"));
+    }
     if let Some(password) = &summary.first_password {
         reporter.says(&format!("  sign in as  admin with the one-time password {password}"));
     }

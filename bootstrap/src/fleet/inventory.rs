@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use common::config::{Config, Mode, Role, Ssh};
 use hosts::ssh::{Identity, Passphrase, Target, Timeouts, Trust};
 
-use super::placement::{managers, place};
+use super::placement::{Copies, managers, place};
 use crate::installation::console_address;
 use crate::network::{Names, Subnet, choose_subnet};
 
@@ -51,7 +51,11 @@ pub(super) struct Inventory {
 impl Inventory {
     /// Decides who does what.
     pub(super) fn new(config: &Config) -> Result<Self, String> {
-        let roles = place(&config.hosts, config.brokers())?;
+        let copies = Copies {
+            brokers: config.brokers(),
+            services: config.copies,
+        };
+        let roles = place(&config.hosts, copies)?;
         let machines = config
             .hosts
             .iter()
@@ -100,15 +104,27 @@ impl Inventory {
         }
     }
 
-    /// Internal address of the host that runs something.
+    /// The hosts that run something.
+    pub(super) fn all(&self, role: Role) -> impl Iterator<Item = &Machine> {
+        self.machines
+            .iter()
+            .filter(move |machine| machine.roles.contains(&role))
+    }
+
+    /// `address:port` of every copy of something, as one host asks them: its own first, and not every host the same one next.
+    pub(super) fn gateways(&self, role: Role, port: u16, near: &Machine) -> Vec<SocketAddr> {
+        let from = self.machines.iter().position(|machine| machine == near).unwrap_or(0);
+        let order = self.machines.iter().cycle().skip(from).take(self.machines.len());
+        order
+            .filter(|machine| machine.roles.contains(&role))
+            .map(|machine| (machine.internal, port).into())
+            .collect()
+    }
+
+    /// Internal address of the host that runs something of which there is one.
     pub(super) fn of(&self, role: Role) -> Ipv4Addr {
         let machine = self.machines.iter().find(|machine| machine.roles.contains(&role));
         machine.map_or(Ipv4Addr::LOCALHOST, |machine| machine.internal)
-    }
-
-    /// The host that runs something.
-    pub(super) fn machine(&self, role: Role) -> Option<&Machine> {
-        self.machines.iter().find(|machine| machine.roles.contains(&role))
     }
 
     /// `address:port` of something.
@@ -116,12 +132,12 @@ impl Inventory {
         (self.of(role), port).into()
     }
 
-    /// Where people open the console.
-    pub(super) fn console(&self) -> String {
-        let host = self
-            .machine(Role::ApplicationManager)
-            .map_or("", |machine| &machine.address);
-        console_address(&self.config, host)
+    /// Where people open the console: any of these.
+    pub(super) fn consoles(&self) -> Vec<String> {
+        let hosts = self.all(Role::ApplicationManager);
+        hosts
+            .map(|machine| console_address(&self.config, &machine.address))
+            .collect()
     }
 
     /// The way to a host.

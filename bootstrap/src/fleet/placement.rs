@@ -9,9 +9,18 @@ pub(super) fn managers(hosts: usize) -> usize {
     if hosts >= 3 { 3 } else { 1 }
 }
 
-/// What each host runs, with so many brokers of Kafka. What no host names is spread over the hosts that name nothing: infrastructure to the first of them,
-/// services one after the other from there on.
-pub(super) fn place(hosts: &[Host], brokers: usize) -> Result<Vec<BTreeSet<Role>>, String> {
+/// How many there are of what may run more than once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Copies {
+    /// Brokers of Kafka.
+    pub(super) brokers: usize,
+    /// Of each service that no host names; none: as many as is good for so many hosts.
+    pub(super) services: Option<usize>,
+}
+
+/// What each host runs. What no host names is spread over the hosts that name nothing: infrastructure to the first of them,
+/// services one after the other from there on, their copies to the hosts that follow.
+pub(super) fn place(hosts: &[Host], copies: Copies) -> Result<Vec<BTreeSet<Role>>, String> {
     let mut placed: Vec<BTreeSet<Role>> = hosts
         .iter()
         .map(|host| host.services.iter().flatten().copied().collect())
@@ -31,22 +40,28 @@ pub(super) fn place(hosts: &[Host], brokers: usize) -> Result<Vec<BTreeSet<Role>
         )),
     };
     for role in Role::INFRASTRUCTURE.into_iter().filter(|role| !named.contains(role)) {
-        let copies = if role == Role::Kafka { brokers } else { 1 };
+        let copies = if role == Role::Kafka { copies.brokers } else { 1 };
         for copy in 0..copies {
             put(role, free.get(copy))?;
         }
     }
     let managers = managers(hosts.len());
+    let able: Vec<usize> = free.iter().copied().filter(|index| *index < managers).collect();
     for (turn, role) in Role::SERVICES
         .into_iter()
         .filter(|role| !named.contains(role))
         .enumerate()
     {
-        if role == Role::Deployer {
-            let able: Vec<&usize> = free.iter().filter(|index| **index < managers).collect();
-            put(role, able.get(turn % able.len().max(1)).copied())?;
-        } else {
-            put(role, free.get(turn % free.len().max(1)))?;
+        let hosts = if role == Role::Deployer { &able } else { &free };
+        let wanted = copies.services.unwrap_or(2);
+        if copies.services.is_some() && free.len() < wanted {
+            let (role, left) = (role.name(), free.len());
+            return Err(format!(
+                "`copies` is {wanted}, and {left} hosts are left for the {role}"
+            ));
+        }
+        for copy in 0..wanted.min(hosts.len()).max(1) {
+            put(role, hosts.get((turn + copy) % hosts.len().max(1)))?;
         }
     }
     Ok(placed)
@@ -56,8 +71,13 @@ pub(super) fn place(hosts: &[Host], brokers: usize) -> Result<Vec<BTreeSet<Role>
 mod tests {
     use super::*;
 
+    const DEFAULT: Copies = Copies {
+        brokers: 1,
+        services: None,
+    };
+
     fn spread(hosts: &[Host]) -> Vec<Vec<&'static str>> {
-        let placed = place(hosts, 1).unwrap();
+        let placed = place(hosts, DEFAULT).unwrap();
         placed
             .iter()
             .map(|roles| roles.iter().map(|role| role.name()).collect())
@@ -81,21 +101,38 @@ mod tests {
             ]),
             spread(&vec![nothing.clone(); 5]),
         ]);
-        assert!(place(&[only(&[])], 1).is_err());
+        assert!(place(&[only(&[])], DEFAULT).is_err());
+        let brokers = Copies { brokers: 3, ..DEFAULT };
+        let two = [nothing.clone(), nothing];
+        assert!(place(&two, brokers).is_err(), "three brokers on two hosts");
+        let services = Some(3);
         assert!(
-            place(&[nothing.clone(), nothing], 3).is_err(),
-            "three brokers on two hosts"
+            place(&two, Copies { services, ..DEFAULT }).is_err(),
+            "three copies on two hosts"
         );
     }
 
     #[test]
-    fn everything_runs_exactly_once_and_the_deployer_at_a_manager() {
-        for count in 1..12 {
-            let placed = place(&vec![Host::default(); count], 1).unwrap();
-            let all: Vec<Role> = placed.iter().flatten().copied().collect();
-            assert_eq!(all.len(), Role::SERVICES.len() + Role::INFRASTRUCTURE.len());
-            let deployer = placed.iter().position(|roles| roles.contains(&Role::Deployer));
-            assert!(deployer.unwrap() < managers(count), "{count} hosts");
+    fn every_service_runs_as_often_as_said_on_hosts_of_its_own_and_the_deployer_at_managers() {
+        for (count, services) in [(1, None), (2, None), (3, None), (11, None), (3, Some(1)), (4, Some(3))] {
+            let placed = place(&vec![Host::default(); count], Copies { services, ..DEFAULT }).unwrap();
+            let copies = services.unwrap_or(2).min(count);
+            for role in Role::SERVICES {
+                // Of two hosts only one manages the swarm: the loss of either of two managers would end it.
+                let copies = if role == Role::Deployer {
+                    copies.min(managers(count))
+                } else {
+                    copies
+                };
+                let on: Vec<usize> = (0..count).filter(|index| placed[*index].contains(&role)).collect();
+                assert_eq!(on.len(), copies, "{role:?} on {count} hosts");
+                assert!(role != Role::Deployer || on.iter().all(|index| *index < managers(count)));
+            }
+            for role in Role::INFRASTRUCTURE {
+                assert_eq!(placed.iter().filter(|roles| roles.contains(&role)).count(), 1);
+            }
+            let most = placed.iter().map(|roles| roles.len()).max().unwrap();
+            assert!(most <= Role::SERVICES.len() + Role::INFRASTRUCTURE.len());
         }
     }
 }

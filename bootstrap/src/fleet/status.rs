@@ -186,7 +186,7 @@ impl Fleet {
     pub async fn status(&self) -> Result<(FleetStatus, Option<Failure>), Failure> {
         let mut status = FleetStatus {
             name: self.inventory.config.name.clone(),
-            address: self.inventory.console(),
+            address: self.inventory.consoles().join(" and "),
             rows: Vec::new(),
             nodes: Vec::new(),
         };

@@ -109,7 +109,7 @@ pub(super) fn unusable(inventory: &Inventory, internal: Ipv4Addr, survey: &Surve
 /// What keeps all of them from being used together. `told` is what each host said, where it answered.
 pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
     let mut problems = brokers::discord(inventory, told);
-    for role in Role::INFRASTRUCTURE.into_iter().filter(|role| inventory.manages(*role)) {
+    for role in Role::LASTING.into_iter().filter(|role| inventory.manages(*role)) {
         let runs = |index: &usize| {
             let machine = inventory.machines.get(*index);
             machine.is_some_and(|machine| machine.roles.contains(&role))

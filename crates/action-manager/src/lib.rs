@@ -91,12 +91,15 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     });
     context.consume(Arc::new(requests));
     context.consume(Arc::new(DeviceEvents::new(commands.clone(), context.bus.clone())));
-    context.spawn_until_shutdown("deliveries", reconcile::deliveries(reconciler.clone(), wake));
-    context.spawn_until_shutdown("expiry", reconcile::expiry(reconciler.clone()));
-    context.spawn_until_shutdown("forgetting", reconcile::forgetting(reconciler));
+    let duty = context.duty("reconcile");
+    let delivering = reconcile::deliveries(reconciler.clone(), duty.clone(), wake);
+    context.spawn_until_shutdown("deliveries", delivering);
+    context.spawn_until_shutdown("expiry", reconcile::expiry(reconciler.clone(), duty.clone()));
+    context.spawn_until_shutdown("forgetting", reconcile::forgetting(reconciler, duty));
     let gateway = gateway::Gateway::new(view, key, context.bus.clone(), commands);
+    let door = runtime::http::Door::new(listener, tls);
     let served = gateway::serve(
-        runtime::http::Door::new(listener, tls),
+        door.open_while(context.can_serve(settings.gateways.actions.len())),
         gateway,
         context.shutdown.clone(),
     );

@@ -6,7 +6,7 @@ use std::time::Duration;
 use common::Timestamp;
 use common::messages::action::{Channel, Notification};
 use futures_util::StreamExt as _;
-use runtime::{Applied, ApplyError, Bus, BusError, Change, Entities, StoreError};
+use runtime::{Applied, ApplyError, Bus, BusError, Change, Duty, Entities, StoreError};
 use tokio::sync::Notify;
 
 use crate::announce::{self, Announcer, Cause};
@@ -71,7 +71,8 @@ impl Reconciler {
     async fn try_once(&self, notification: &Notification, channel: Channel, now: Timestamp) -> Result<(), StoreError> {
         let claimed = self
             .change(notification, false, |current| {
-                notification::claim(current, channel, now)
+                // The list may be long: a claim counts from when it is made.
+                notification::claim(current, channel, now.max(Timestamp::now()))
             })
             .await?;
         let Some(claimed) = claimed else { return Ok(()) };
@@ -238,8 +239,9 @@ fn changed<T>(applied: Result<Applied<T>, ApplyError<BusError>>) -> Result<Optio
 ///
 /// # Errors
 /// Never.
-pub async fn deliveries(reconciler: Arc<Reconciler>, wake: Arc<Notify>) -> anyhow::Result<()> {
+pub async fn deliveries(reconciler: Arc<Reconciler>, duty: Duty, wake: Arc<Notify>) -> anyhow::Result<()> {
     loop {
+        duty.taken().await;
         if let Err(error) = reconciler.deliver(Timestamp::now()).await {
             tracing::warn!(%error, "deliveries wait");
         }
@@ -254,13 +256,17 @@ pub async fn deliveries(reconciler: Arc<Reconciler>, wake: Arc<Notify>) -> anyho
 ///
 /// # Errors
 /// Never.
-pub async fn expiry(reconciler: Arc<Reconciler>) -> anyhow::Result<()> {
+pub async fn expiry(reconciler: Arc<Reconciler>, duty: Duty) -> anyhow::Result<()> {
     loop {
         let now = Timestamp::now();
-        for outcome in [reconciler.expire(now).await, reconciler.count_held(now).await] {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "expiry waits");
-            }
+        if duty.held()
+            && let Err(error) = reconciler.expire(now).await
+        {
+            tracing::warn!(%error, "expiry waits");
+        }
+        // What this copy has held back, only it knows.
+        if let Err(error) = reconciler.count_held(now).await {
+            tracing::warn!(%error, "the count of what was held back waits");
         }
         tokio::time::sleep(INTERVAL).await;
     }
@@ -270,8 +276,9 @@ pub async fn expiry(reconciler: Arc<Reconciler>) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Never.
-pub async fn forgetting(reconciler: Arc<Reconciler>) -> anyhow::Result<()> {
+pub async fn forgetting(reconciler: Arc<Reconciler>, duty: Duty) -> anyhow::Result<()> {
     loop {
+        duty.taken().await;
         if let Err(error) = reconciler.forget(Timestamp::now()).await {
             tracing::warn!(%error, "forgetting waits");
         }

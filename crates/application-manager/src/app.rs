@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use common::ConnectorId;
 use common::settings::Ports;
 use runtime::Bus;
 
@@ -22,6 +23,8 @@ pub(crate) struct App {
     pub(crate) ports: Ports,
     /// Address that people and sensors use to reach this host.
     pub(crate) public_address: String,
+    /// Addresses of the hosts that sensors and devices connect to; empty: this one.
+    pub(crate) device_addresses: Vec<String>,
     /// Publishes.
     pub(crate) bus: Bus,
     /// Users and sign-in.
@@ -44,6 +47,16 @@ pub(crate) struct App {
     pub(crate) logs: Logs,
     /// Addresses of applications' pages.
     pub(crate) pages: PageKeys,
+}
+
+impl App {
+    /// Where a connector connects to: of several hosts always the same one, and not all of them the same.
+    pub(crate) fn device_address(&self, connector: ConnectorId) -> String {
+        let addresses = &self.device_addresses;
+        let turn = connector.uuid().as_u128() % (addresses.len().max(1) as u128);
+        let chosen = usize::try_from(turn).ok().and_then(|turn| addresses.get(turn));
+        chosen.unwrap_or(&self.public_address).clone()
+    }
 }
 
 impl std::fmt::Debug for App {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use common::messages::action::Command;
 use common::{SensorId, Timestamp};
-use runtime::Context;
+use runtime::{Context, Duty};
 
 use crate::app::App;
 use crate::archive::{MongoArchive, Shelf};
@@ -21,7 +21,7 @@ const AUDIT_HOURS: i64 = 90 * 24;
 const COMMANDS: usize = 2000;
 
 /// Begins all of it.
-pub(crate) fn spawn_all(context: &Context, app: &Arc<App>, archive: Arc<MongoArchive>) {
+pub(crate) fn spawn_all(context: &Context, app: &Arc<App>, archive: Arc<MongoArchive>, duty: Duty) {
     let part = context.health.part("first admin");
     context.spawn_until_shutdown("first admin", {
         let (app, settings) = (app.clone(), context.settings.clone());
@@ -54,9 +54,13 @@ pub(crate) fn spawn_all(context: &Context, app: &Arc<App>, archive: Arc<MongoArc
             // At first whatever an outage of days has left, then only what has become old.
             let mut all = true;
             loop {
-                match forget(&app, hours, all, Timestamp::now()).await {
-                    Ok(()) => all = false,
-                    Err(error) => tracing::debug!("forgetting waits: {error:#}"),
+                let now = Timestamp::now();
+                app.operations.forget_outcomes(now);
+                if duty.held() {
+                    match forget(&app, hours, all, now).await {
+                        Ok(()) => all = false,
+                        Err(error) => tracing::debug!("forgetting waits: {error:#}"),
+                    }
                 }
                 tokio::time::sleep(Duration::from_secs(600)).await;
             }

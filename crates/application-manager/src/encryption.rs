@@ -19,14 +19,20 @@ pub(crate) async fn lead(State(port): State<u16>, request: Request, next: Next) 
     }
 }
 
-/// The same address over TLS.
-fn goal(headers: &HeaderMap, uri: &Uri, port: u16) -> Option<String> {
+/// By which name or address the client came, without a port.
+pub(crate) fn host_name(headers: &HeaderMap) -> Option<&str> {
     let host = headers.get(header::HOST)?.to_str().ok()?;
     // The port behind a name, not a colon within an address of version 6.
     let name = host
         .rsplit_once(':')
         .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
         .map_or(host, |(name, _)| name);
+    Some(name)
+}
+
+/// The same address over TLS.
+fn goal(headers: &HeaderMap, uri: &Uri, port: u16) -> Option<String> {
+    let name = host_name(headers)?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     Some(match port {
         443 => format!("https://{name}{path}"),

@@ -47,6 +47,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
 use common::messages::action::ActionEvent;
 use common::messages::application::ApplicationCommand;
 use common::messages::log::AuditEntry;
@@ -73,7 +75,9 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         .with_context(|| format!("could not listen on port {port}"))?;
     let archive = Arc::new(MongoArchive::new(context.mongo.database().clone()));
     let bundles = bundles::Bundles::new(context.mongo.database());
-    bundles.keep_clean(&context);
+    // Each deletes what is old: once for all copies is enough.
+    let duty = context.duty("forgetting");
+    bundles.keep_clean(&context, duty.clone());
     let catalogue = Catalogue::new(context.entities(), bundles, context.bus.clone());
     let logs = logs::Logs::new(&context);
     let keys = pages::PageKeys::new(context.entities(), &context.settings);
@@ -88,6 +92,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let app = Arc::new(App {
         ports: context.settings.ports.clone(),
         public_address: context.settings.public_address.clone(),
+        device_addresses: context.settings.gateways.devices.clone(),
         bus: context.bus.clone(),
         accounts,
         view: view::ReadModel::default(),
@@ -106,12 +111,13 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.consume::<ActionEvent, _>(keeper.clone());
     context.consume::<AuditEntry, _>(keeper.clone());
     context.consume::<Quarantine, _>(keeper);
-    logs.run(&context);
+    logs.run(&context, duty.clone());
 
     view::follow_all(&context, &app);
-    chores::spawn_all(&context, &app, archive);
-    pages::run(&context, keys).await?;
-    serve(&context, listener, router(app)).await
+    chores::spawn_all(&context, &app, archive, duty);
+    let health = context.health.clone();
+    serve(&context, listener, router(app).merge(fitness(health))).await?;
+    pages::run(&context, keys).await
 }
 
 /// Opens the doors for people: plain, and over TLS where there is a certificate for them.
@@ -134,6 +140,24 @@ async fn serve(context: &Context, listener: TcpListener, router: Router) -> anyh
     let served = http::serve(door, router, http::Limits::PEOPLE, shutdown.clone());
     context.spawn("console and REST API over TLS", served);
     Ok(())
+}
+
+/// Tells a load balancer whether this copy does its work: 200, or 503 with what it waits for.
+fn fitness(health: runtime::health::Health) -> Router {
+    let answer = move || {
+        let waits = health.waiting_for();
+        async move {
+            if waits.is_empty() {
+                (StatusCode::OK, "ready\n".to_owned())
+            } else {
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("waits for {}\n", waits.join("; ")),
+                )
+            }
+        }
+    };
+    Router::new().route("/healthz", get(answer))
 }
 
 /// Returns everything that port 80 serves.

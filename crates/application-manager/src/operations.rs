@@ -143,12 +143,17 @@ impl Operations {
         Ok(begun.map(|stored| (stored.entity, self.outcome(id))))
     }
 
-    /// Forgets what is older than a day.
+    /// Forgets, in this process, how operations ended more than a day ago.
+    pub(crate) fn forget_outcomes(&self, now: Timestamp) {
+        self.lock().retain(|_, (_, at)| now.millis_since(*at) < KEPT_MILLIS);
+    }
+
+    /// Forgets operations that are older than a day.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) async fn forget_old(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.lock().retain(|_, (_, at)| now.millis_since(*at) < KEPT_MILLIS);
+        self.forget_outcomes(now);
         for stored in self.begun.list(&[]).await? {
             if now.millis_since(stored.entity.begun) > KEPT_MILLIS {
                 self.begun

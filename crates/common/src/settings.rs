@@ -60,6 +60,11 @@ pub struct Gateways {
     pub readings: Vec<SocketAddr>,
     /// Action managers.
     pub actions: Vec<SocketAddr>,
+    /// The registry of application images, where it is on another host: the agent makes it `127.0.0.1` for its Engine, so that images have the same
+    /// name wherever the registry is.
+    pub registry: Vec<SocketAddr>,
+    /// Names or addresses by which sensors and devices reach a sensor manager.
+    pub devices: Vec<String>,
     /// Present where the way to them is encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,

@@ -132,7 +132,14 @@ impl Topic {
             ),
             Self::AppLogs => ("app.logs", "instance or version", Hours(24), &[Deployer, Agent], AM, AM),
             Self::ApplicationCommands => ("application.commands", "application", WEEK, &[Deployer], AM, NONE),
-            Self::ApplicationEvents => ("application.events", "application", Compacted, AM, &[Deployer], AM),
+            Self::ApplicationEvents => (
+                "application.events",
+                "application",
+                Compacted,
+                AM,
+                &[Deployer],
+                &[ApplicationManager, Agent],
+            ),
             Self::AuditLog => ("audit.log", "actor", Hours(24 * 90), AM, AM, NONE),
             Self::BindingEvents => (
                 "binding.events",
@@ -156,7 +163,7 @@ impl Topic {
                 WEEK,
                 &[SensorManager],
                 &[ActionManager],
-                NONE,
+                &[SensorManager],
             ),
             Self::InstanceCommands => (
                 "instance.commands",
@@ -172,7 +179,7 @@ impl Topic {
                 Compacted,
                 &[Deployer],
                 &[Scheduler, SensorManager],
-                &[ActionManager, ApplicationManager],
+                &[Scheduler, ActionManager, ApplicationManager],
             ),
             Self::NodeEvents => (
                 "node.events",
@@ -180,7 +187,7 @@ impl Topic {
                 Compacted,
                 &[Agent],
                 NONE,
-                &[Deployer, Monitor, ApplicationManager],
+                &[Monitor, ApplicationManager],
             ),
             Self::OperationEvents => (
                 "operation.events",
@@ -190,7 +197,7 @@ impl Topic {
                 NONE,
                 AM,
             ),
-            Self::RegistryCommands => ("registry.commands", "entity", WEEK, AM, &[SensorManager], NONE),
+            Self::RegistryCommands => ("registry.commands", "one for all", WEEK, AM, &[SensorManager], NONE),
             Self::RegistryEvents => (
                 "registry.events",
                 "entity",
@@ -213,7 +220,7 @@ impl Topic {
             Self::ServiceEvents => ("service.events", "service copy", Compacted, &[Monitor], NONE, AM),
             Self::ServiceHeartbeats => (
                 "service.heartbeats",
-                "service copy",
+                "one for all",
                 Hours(1),
                 &ServiceName::ALL,
                 NONE,

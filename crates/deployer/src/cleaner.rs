@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use common::messages::instance::InstanceEvent;
 use common::settings::Settings;
 use common::{Envelope, InstanceId, Message as _, MessageId, Timestamp, Topic, VersionId};
-use runtime::{Bus, BusError, Change, Entities, Record};
+use runtime::{Bus, BusError, Change, Duty, Entities, Record};
 use tokio::sync::Notify;
 
 use crate::docker::{Engine, EngineError};
@@ -29,8 +29,12 @@ pub(crate) struct Cleaner {
     pub(crate) registry: Registry,
     pub(crate) bus: Bus,
     pub(crate) settings: Arc<Settings>,
+    /// One copy cleans up.
+    pub(crate) duty: Duty,
     /// A version was discarded.
     pub(crate) wake: Arc<Notify>,
+    /// Something is to be built.
+    pub(crate) build: Arc<Notify>,
 }
 
 impl Cleaner {
@@ -41,6 +45,10 @@ impl Cleaner {
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
+            }
+            self.duty.taken().await;
+            if let Err(error) = self.restore_images().await {
+                tracing::debug!("whether the registry has every image is looked at again soon: {error:#}");
             }
             if let Err(error) = self.remove_images().await {
                 tracing::debug!("images of deleted applications stay for now: {error:#}");
@@ -86,6 +94,37 @@ impl Cleaner {
             .map_err(|error| anyhow::anyhow!("{error}"))
             .with_context(|| format!("could not forget the instance {id}"))?;
         tracing::info!(instance = %id, days, "forgotten, as it ended long ago");
+        Ok(())
+    }
+
+    /// Has images built or pushed again that the registry should have and has not.
+    async fn restore_images(&self) -> anyhow::Result<()> {
+        for stored in self.versions.list(&[("build", "ready")]).await? {
+            let Build::Ready { image } = &stored.entity.build else {
+                continue;
+            };
+            let moved = !image.starts_with(&format!("{}/", self.settings.engine.registry));
+            if !moved && self.registry.has(image).await? {
+                continue;
+            }
+            let decide = |current: Option<&VersionRecord>, _| {
+                let same = current.filter(|current| current.build == stored.entity.build);
+                Ok::<_, BusError>(same.map_or(Change::Keep, |current| Change::Put {
+                    entity: VersionRecord {
+                        build: Build::Wanted {
+                            attempt: 0,
+                            not_before: None,
+                        },
+                        ..current.clone()
+                    },
+                    records: Vec::new(),
+                }))
+            };
+            let applied = self.versions.apply(&stored.id, None, decide).await;
+            applied.map_err(|error| anyhow::anyhow!("{error}"))?;
+            tracing::warn!(image, "the registry does not have it (any more): it is made again");
+            self.build.notify_one();
+        }
         Ok(())
     }
 
@@ -167,7 +206,9 @@ mod tests {
             registry: Registry::default(),
             bus,
             settings: Arc::new(settings()),
+            duty: Duty::always(),
             wake: Arc::default(),
+            build: Arc::default(),
         };
         let mut record = requested();
         let ended = Timestamp::from_millis(5);

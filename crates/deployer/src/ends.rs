@@ -26,7 +26,8 @@ pub(crate) fn cause(task: &TaskSeen) -> Cause {
         TaskState::Failed => match (task.exit_code, task.out_of_memory) {
             (_, Some(true)) => Cause::Itself,
             // Killed from outside: by hand, or by an Engine that went down.
-            (Some(137), Some(false)) | (None, _) => Cause::Others,
+            // Whether memory was the reason only the task's own host knows; it is tried again, a few times.
+            (Some(137), Some(false) | None) | (None, _) => Cause::Others,
             (Some(_), _) => Cause::Itself,
         },
         _ => Cause::Others,

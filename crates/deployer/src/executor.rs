@@ -10,7 +10,7 @@ use common::token::TokenKey;
 use common::{Envelope, InstanceId, MessageId, Timestamp, VersionId};
 use runtime::health::Part;
 use runtime::store::Stored;
-use runtime::{ApplyError, Bus, BusError, Change, Context, Entities, Record};
+use runtime::{ApplyError, Bus, BusError, Change, Context, Duty, Entities, Record};
 use tokio::sync::Notify;
 
 use crate::docker::{Engine, EngineError, Observed};
@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const EAGER: Duration = Duration::from_millis(250);
 /// How long the loop stays eager after it was woken: the Swarm learns of an end later than the Engine tells of it.
 const ALERT: Duration = Duration::from_secs(2);
+/// Without a look that worked for so long, the duty is left to another copy.
+const UNABLE: Duration = Duration::from_secs(5);
 /// Time until the Engine is asked again for what it refused.
 const REFUSED_MILLIS: i64 = 5000;
 
@@ -39,6 +41,7 @@ pub(crate) struct Executor {
     probes: Probes,
     part: Part,
     wake: Arc<Notify>,
+    duty: Duty,
     /// What the Engine refused, and until when it is not asked again.
     refused: HashMap<InstanceId, (String, Timestamp)>,
 }
@@ -50,7 +53,7 @@ impl Executor {
         key: TokenKey,
         instances: Entities<InstanceRecord>,
         versions: Entities<VersionRecord>,
-        wake: Arc<Notify>,
+        (wake, duty): (Arc<Notify>, Duty),
     ) -> Self {
         Self {
             settings: context.settings.clone(),
@@ -62,15 +65,27 @@ impl Executor {
             probes: Probes::new(wake.clone()),
             part: context.health.part("docker engine"),
             wake,
+            duty,
             refused: HashMap::new(),
         }
     }
 
-    /// Runs until the service ends.
+    /// Runs until the service ends. Without the duty it only looks whether its Engine could do it.
     pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         let mut woken: Option<Instant> = None;
+        let mut worked = Instant::now();
         loop {
-            let pause = match self.look().await {
+            let looked = if self.duty.held() {
+                self.look().await
+            } else {
+                self.engine.manages().await.map(|()| false).map_err(Into::into)
+            };
+            if looked.is_ok() {
+                worked = Instant::now();
+            }
+            // Another copy may have an Engine that answers.
+            self.duty.set_able(worked.elapsed() < UNABLE);
+            let pause = match looked {
                 Ok(moving) => {
                     self.part.ready();
                     let alert = woken.is_some_and(|woken| woken.elapsed() < ALERT);
@@ -103,7 +118,13 @@ impl Executor {
                 .map(|instance| (instance.spec.due, instance.id))
         });
         let images = self.images(&live).await?;
-        let healthy = self.probes.watch(&pages(&live, &observed));
+        let mut healthy = self.probes.watch(&pages(&live, &observed));
+        // What answered when another process asked counts until this one has asked itself.
+        let unknown = self.probes.unknown();
+        let told = live.iter().filter_map(|stored| stored.entity.instance.as_ref());
+        let told = told.flat_map(|instance| &instance.endpoints);
+        let told = told.map(|endpoint| (endpoint.host.clone(), endpoint.port));
+        healthy.extend(told.filter(|address| unknown.contains(address)));
         let mut launched = live.iter().filter(|stored| counts(&stored.entity)).count();
         let mut moving = false;
         for stored in &live {
@@ -121,7 +142,8 @@ impl Executor {
     async fn images(&self, live: &[Stored<InstanceRecord>]) -> anyhow::Result<BTreeMap<VersionId, Image>> {
         let wanted: BTreeSet<VersionId> = live
             .iter()
-            .filter(|stored| stored.entity.image.is_none())
+            // One that does not get on may have an image that the registry has no more.
+            .filter(|stored| stored.entity.image.is_none() || is_stuck(&stored.entity))
             .filter_map(|stored| Some(stored.entity.instance.as_ref()?.spec.version.version))
             .collect();
         let mut images = BTreeMap::new();
@@ -191,10 +213,23 @@ impl Executor {
                     ApplyError::Store(error) => error.into(),
                 })?;
         }
+        let launches = decision.steps.iter().any(|step| matches!(step, Step::Launch(_)));
+        if launches && decision.record == stored.entity && !self.is_current(stored).await? {
+            return Ok(decision.record);
+        }
         for step in decision.steps {
+            if !self.duty.held() {
+                anyhow::bail!("the duty went to another copy");
+            }
             self.take(id, step, now).await?;
         }
         Ok(decision.record)
+    }
+
+    /// Whether nobody has changed a record since it was listed.
+    async fn is_current(&self, stored: &Stored<InstanceRecord>) -> anyhow::Result<bool> {
+        let now = self.instances.get(&stored.id).await?;
+        Ok(now.is_some_and(|now| now.version == stored.version))
     }
 
     /// The write of a decision, with the event when people can see the change.
@@ -281,6 +316,12 @@ impl Executor {
         }
         Ok(())
     }
+}
+
+/// Whether it was launched and does not run.
+fn is_stuck(record: &InstanceRecord) -> bool {
+    let state = record.instance.as_ref().map(|instance| &instance.state);
+    matches!(state, Some(InstanceState::Failing { .. } | InstanceState::Starting))
 }
 
 /// Whether it takes one of the places for instances.

@@ -16,6 +16,7 @@
 //! - Handlers record what is wanted. Three loops make it so, each by comparing what is wanted with what is: `builder` one image at a
 //!   time, `executor` the Swarm services, `cleaner` what nobody needs any more (instances that ended `limits.instance_days` ago,
 //!   images of deleted applications). All may be killed at any point and start again from what they find.
+//! - Of several copies one makes things so ([`runtime::duty`]); each handles messages.
 //! - A service is named after its instance: two deployers, or one that forgot, can not start an instance twice.
 //! - That an instance is launched is durable before its service is asked for, so that a stop never misses a service.
 //!
@@ -85,6 +86,7 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
     let engine = engine.signed_in(registry.credentials());
     let versions = context.entities::<VersionRecord>();
     let instances = context.entities::<InstanceRecord>();
+    let duty = context.duty("engine");
     let [build, reconcile, clean] = [(); 3].map(|()| Arc::new(Notify::new()));
 
     context.consume(Arc::new(Applications {
@@ -109,7 +111,8 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
         engine: engine.clone(),
         bus: context.bus.clone(),
         settings: context.settings.clone(),
-        wake: build,
+        duty: duty.clone(),
+        wake: build.clone(),
         built: reconcile.clone(),
     };
     context.spawn_until_shutdown("builder", builder.run());
@@ -124,10 +127,12 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
         registry,
         bus: context.bus.clone(),
         settings: context.settings.clone(),
+        duty: duty.clone(),
         wake: clean,
+        build,
     };
     context.spawn_until_shutdown("cleaner", cleaner.run());
-    let executor = Executor::new(&context, engine, key, instances, versions, reconcile);
+    let executor = Executor::new(&context, engine, key, instances, versions, (reconcile, duty));
     context.spawn_until_shutdown("executor", executor.run());
     Ok(())
 }

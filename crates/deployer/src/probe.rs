@@ -22,6 +22,7 @@ pub(crate) type Address = (String, u16);
 
 #[derive(Debug, Clone)]
 struct Seen {
+    asked: bool,
     healthy: bool,
     failures: u32,
     next: Instant,
@@ -51,6 +52,7 @@ impl Probes {
         seen.retain(|address, _| wanted.contains_key(address));
         for (address, path) in wanted {
             let state = seen.entry(address.clone()).or_insert(Seen {
+                asked: false,
                 healthy: false,
                 failures: 0,
                 next: now,
@@ -74,10 +76,18 @@ impl Probes {
             .collect()
     }
 
+    /// Returns the addresses of which nothing is known yet.
+    pub(crate) fn unknown(&self) -> BTreeSet<Address> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown = seen.iter().filter(|(_, state)| !state.asked);
+        unknown.map(|(address, _)| address.clone()).collect()
+    }
+
     fn learn(&self, address: &Address, answered: bool) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(state) = seen.get_mut(address) else { return };
         let before = state.healthy;
+        state.asked = true;
         state.failures = if answered { 0 } else { state.failures.saturating_add(1) };
         state.healthy = answered || (state.healthy && state.failures < FAILURES);
         state.busy = false;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use common::settings::Settings;
 use http_body_util::Empty;
-use hyper::StatusCode;
+use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -62,13 +62,27 @@ impl Registry {
         self.account.clone()
     }
 
+    /// Whether the registry has an image, given as `host:port/path@sha256:…`.
+    ///
+    /// # Errors
+    /// When the registry does not answer or has difficulties: then it is not known.
+    pub(crate) async fn has(&self, image: &str) -> anyhow::Result<bool> {
+        let (host, path) = manifest(image).with_context(|| format!("{image} is no image in a registry"))?;
+        let asked = tokio::time::timeout(TIMEOUT, self.ask(Method::HEAD, host, &path));
+        match asked.await.context("the registry does not answer")?? {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            status => anyhow::bail!("the registry answers {status} to the question for {image}"),
+        }
+    }
+
     /// Deletes an image, given as `host:port/path@sha256:…`. Its layers go when the registry collects its garbage.
     ///
     /// # Errors
     /// When the registry does not answer or has difficulties; trying again is right.
     pub(crate) async fn delete(&self, image: &str) -> anyhow::Result<Deleted> {
         let (host, path) = manifest(image).with_context(|| format!("{image} is no image in a registry"))?;
-        let status = tokio::time::timeout(TIMEOUT, self.ask(host, &path))
+        let status = tokio::time::timeout(TIMEOUT, self.ask(Method::DELETE, host, &path))
             .await
             .context("the registry does not answer")??;
         match status {
@@ -79,11 +93,16 @@ impl Registry {
         }
     }
 
-    async fn ask(&self, host: &str, path: &str) -> anyhow::Result<StatusCode> {
+    async fn ask(&self, method: Method, host: &str, path: &str) -> anyhow::Result<StatusCode> {
         let stream = TcpStream::connect(host)
             .await
             .with_context(|| format!("could not connect to the registry {host}"))?;
-        let mut request = hyper::Request::delete(path).header("host", host);
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", host)
+            // Docker's own kind of manifest: asked for another, a registry answers with another digest or none.
+            .header("accept", "application/vnd.docker.distribution.manifest.v2+json");
         if let Some((username, password)) = &self.account {
             let basic = BASE64.encode(format!("{username}:{password}"));
             request = request.header("authorization", format!("Basic {basic}"));
@@ -148,6 +167,15 @@ mod tests {
         ] {
             let image = format!("127.0.0.1:{}/iot/demo@sha256:ab", server(status).await);
             assert_eq!(Registry::default().delete(&image).await.ok(), expected, "{status}");
+        }
+        for (status, expected) in [
+            ("200 OK", Some(true)),
+            ("404 Not Found", Some(false)),
+            ("401 Unauthorized", None),
+            ("503 Service Unavailable", None),
+        ] {
+            let image = format!("127.0.0.1:{}/iot/demo@sha256:ab", server(status).await);
+            assert_eq!(Registry::default().has(&image).await.ok(), expected, "{status}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::messages::instance::Instance;
-use common::{InstanceId, ScheduleId, Timestamp, VersionId};
+use common::{ApplicationId, InstanceId, ScheduleId, Timestamp, VersionId};
 
 use crate::image;
 use crate::records::{Build, InstanceRecord, VersionRecord};
@@ -65,6 +65,12 @@ pub(crate) fn removals(
         format!("{repository}:{}", image::tag(&record.number))
     };
     let running: BTreeSet<&str> = live.iter().filter_map(|record| record.image.as_deref()).collect();
+    // What is being built may turn out to be the same image.
+    let building: BTreeSet<ApplicationId> = versions
+        .iter()
+        .filter(|record| matches!(record.build, Build::Wanted { .. }))
+        .map(|record| record.application)
+        .collect();
     let kept = versions.iter().filter(|record| !is_discarded(record));
     let (mut names, mut images) = (BTreeSet::new(), BTreeSet::new());
     for record in kept {
@@ -79,7 +85,7 @@ pub(crate) fn removals(
             let Build::Discarded { image } = &record.build else {
                 return None;
             };
-            if image.as_deref().is_some_and(|image| running.contains(image)) {
+            if image.as_deref().is_some_and(|image| running.contains(image)) || building.contains(&record.application) {
                 return None;
             }
             Some(Removal {

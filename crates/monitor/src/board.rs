@@ -40,7 +40,7 @@ impl Board {
     /// Takes in a heartbeat.
     pub fn hear(&self, heartbeat: &Heartbeat) {
         let now = self.start.elapsed();
-        let (Heartbeat::Beat { copy, .. } | Heartbeat::Farewell { copy, .. }) = heartbeat;
+        let copy = heartbeat.copy();
         let mut state = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let before = state.copies.get(copy);
         if *copy == self.me {

@@ -18,6 +18,7 @@
 //! - Silence counts only while the monitor can hear: its own heartbeat comes the same way as everyone's. While that is late (Kafka
 //!   is away, the monitor was stopped) nobody is judged, and afterwards everyone gets the full time again.
 //! - Time is monotonic and taken at the receipt: clocks of hosts do not matter.
+//! - One copy of the monitor judges; the others listen, and take over within 8 s ([`runtime::duty`]).
 //! - Only changes are published. A verdict that says the same is not written.
 
 pub mod board;
@@ -50,6 +51,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     context.spawn_until_shutdown("heartbeats of all", listen::heartbeats(heartbeats, board.clone()));
     context.spawn_until_shutdown("reports of hosts", listen::nodes(nodes, board.clone()));
     let verdicts = Verdicts::new(context.entities::<Judged>(), context.bus.clone(), board);
-    context.spawn_until_shutdown("verdicts", verdicts::run(verdicts, context.health.part("hearing")));
+    let judging = verdicts::run(verdicts, context.duty("verdicts"), context.health.part("hearing"));
+    context.spawn_until_shutdown("verdicts", judging);
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use common::topic::Retention;
 use common::{Envelope, Message, MessageId, Timestamp, Topic, envelope};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,23 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether its topic keeps the newest record of each key, for ever.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        Topic::from_name(&self.topic).is_some_and(|topic| topic.facts().retention == Retention::Compacted)
+    }
+
+    /// Returns the tombstone of this record's key.
+    #[must_use]
+    pub fn end_of_key(&self) -> Self {
+        Self {
+            topic: self.topic.clone(),
+            key: self.key.clone(),
+            payload: None,
+            headers: Vec::new(),
+        }
+    }
+
     /// Encodes an envelope.
     ///
     /// # Errors
@@ -339,4 +357,18 @@ pub enum TailItem<M> {
     },
     /// Everything that was there when the tail began has been read. Comes once.
     CaughtUp,
+}
+
+impl<M> TailItem<M> {
+    /// Returns the partition and offset that it stands at.
+    #[must_use]
+    pub fn place(&self) -> Option<(i32, i64)> {
+        match self {
+            Self::Message(placed) => Some((placed.partition, placed.offset)),
+            Self::Tombstone { partition, offset, .. } | Self::Skipped { partition, offset } => {
+                Some((*partition, *offset))
+            }
+            Self::CaughtUp => None,
+        }
+    }
 }

@@ -42,6 +42,13 @@ impl Health {
         part
     }
 
+    /// Whether each of these parts is ready; one that is not known is not.
+    #[must_use]
+    pub fn is_ready(&self, names: &[&str]) -> bool {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        names.iter().all(|name| matches!(parts.get(*name), Some(None)))
+    }
+
     /// Returns what the process waits for; empty when it is ready.
     #[must_use]
     pub fn waiting_for(&self) -> Vec<String> {

@@ -10,6 +10,7 @@
 //!   Kafka clients stays lost, or when Kafka was away and is back.
 
 pub mod bus;
+pub mod duty;
 pub mod health;
 pub mod http;
 pub mod kafka;
@@ -26,5 +27,6 @@ mod heartbeat;
 mod stall;
 
 pub use bus::{BatchHandler, Bus, BusError, HandleError, Handler, Placed, Publisher, Record, TailFrom, TailItem};
+pub use duty::Duty;
 pub use service::Context;
 pub use store::{Applied, ApplyError, Change, Entities, Entity, StoreError};

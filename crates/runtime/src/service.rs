@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{BatchHandler, Bus, BusError, Handler, TailFrom};
+use crate::duty::{Duty, Holder, Keeper};
 use crate::health::{Health, Part};
 use crate::kafka::{BatchLimits, ConsumerStatus, KafkaConfig, KafkaPublisher, Tail};
 use crate::mongo::Mongo;
@@ -45,6 +46,8 @@ pub struct Context {
     pub health: Health,
     /// Cancelled when the service is to end.
     pub shutdown: CancellationToken,
+    /// Which start of the service this is.
+    pub process: String,
     pub(crate) kafka: Arc<KafkaConfig>,
     pub(crate) publisher: Arc<KafkaPublisher>,
     tasks: Tasks,
@@ -171,6 +174,27 @@ impl Context {
         entities
     }
 
+    /// What lets applications in: nothing else to ask where there is one gateway; where there are others, only while Kafka and MongoDB answer
+    /// this process, because another may have what this one lacks.
+    #[must_use]
+    pub fn can_serve(&self, gateways: usize) -> Option<crate::http::Open> {
+        let health = self.health.clone();
+        (gateways > 1).then(|| Arc::new(move || health.is_ready(&["kafka", "mongodb"])) as crate::http::Open)
+    }
+
+    /// Returns a duty that one copy of this service has at a time; this process keeps it, or waits for it, from now on.
+    #[must_use]
+    pub fn duty(&self, name: &str) -> Duty {
+        let me = Holder {
+            host: self.settings.host.clone(),
+            process: self.process.clone(),
+        };
+        let keeper = Keeper::new(self.mongo.documents(), duties(self.service), name, me);
+        let duty = keeper.duty();
+        self.spawn(&format!("duty of {name}"), keeper.run(self.shutdown.clone()));
+        duty
+    }
+
     fn consumer_status<M: Message>(&self) -> Arc<ConsumerStatus> {
         let status = Arc::new(ConsumerStatus::default());
         let part = self.health.part(&format!("consumer of {}", M::TOPIC.name()));
@@ -198,6 +222,19 @@ impl Context {
             () = self.shutdown.cancelled() => anyhow::bail!("shut down while waiting for kafka"),
             () = tokio::time::sleep(Duration::from_millis(300)) => Ok(()),
         }
+    }
+}
+
+/// Where the duties of a service lie.
+fn duties(service: ServiceName) -> &'static str {
+    match service {
+        ServiceName::ApplicationManager => "application_manager_duties",
+        ServiceName::Scheduler => "scheduler_duties",
+        ServiceName::Deployer => "deployer_duties",
+        ServiceName::SensorManager => "sensor_manager_duties",
+        ServiceName::ActionManager => "action_manager_duties",
+        ServiceName::Monitor => "monitor_duties",
+        ServiceName::Agent => "deployer_agent_duties",
     }
 }
 
@@ -271,6 +308,7 @@ where
         mongo: Mongo::connect(&settings, service.as_str()).await?,
         health: Health::default(),
         shutdown: CancellationToken::new(),
+        process: uuid::Uuid::now_v7().to_string(),
         settings: Arc::new(settings),
         kafka,
         publisher,

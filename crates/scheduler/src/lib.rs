@@ -5,7 +5,8 @@
 //! records why not. The instance's id is derived from the schedule and the due moment, so asking twice is asking once.
 //!
 //! # Consumes
-//! `schedule.commands` (create, pause, resume, delete), `instance.events` (which instances are over, for overlaps).
+//! `schedule.commands` (create, pause, resume, delete), `instance.events` (which instances are over, for overlaps; also as a tail, so that
+//! the end of an instance is known while partitions go from one copy to another).
 //!
 //! # Produces
 //! `instance.commands` (Start, and Stop of an instance that is replaced), `schedule.events`, `operation.events`.
@@ -35,7 +36,7 @@ pub mod ticker;
 
 use std::sync::Arc;
 
-use runtime::Context;
+use runtime::{Context, TailFrom};
 
 use crate::book::Book;
 use crate::handlers::{InstanceEvents, ScheduleCommands};
@@ -45,7 +46,7 @@ use crate::ticker::Ticker;
 /// Assembles the service.
 ///
 /// # Errors
-/// Never; what is missing at the start is waited for.
+/// When it is shut down before Kafka answers.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let schedules = context.entities::<Tracked>();
     let book = Arc::new(Book::default());
@@ -56,6 +57,9 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
         context.bus.clone(),
         book,
     )));
-    context.consume(Arc::new(InstanceEvents::new(schedules)));
+    context.consume(Arc::new(InstanceEvents::new(schedules.clone())));
+    let tail = context.tail(TailFrom::End).await?;
+    let hearing = handlers::hear(InstanceEvents::new(schedules), tail);
+    context.spawn_until_shutdown("ends of instances", hearing);
     Ok(())
 }

@@ -7,7 +7,8 @@
 //!
 //! # Consumes
 //! `registry.commands`, `instance.commands`, `instance.events`, `sensor.data` (history) in its group; tails of
-//! `registry.events` (the registry in memory), `sensor.data` (delivery), `device.commands` (devices that are connected).
+//! `registry.events` (the registry in memory), `sensor.data` (delivery), `device.commands` (devices that are connected), `device.events` (what
+//! devices reported to other copies).
 //!
 //! # Produces
 //! `registry.events`, `operation.events`, `binding.events`, `session.events`, `sensor.data`, `sensor.quarantine`,
@@ -88,7 +89,8 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     };
     context.consume::<InstanceCommand, _>(Arc::new(bindings.clone()));
     context.consume::<InstanceEvent, _>(Arc::new(bindings.clone()));
-    let reconcile = binding::reconcile::run(bindings.clone(), context.shutdown.clone());
+    let duty = context.duty("bindings");
+    let reconcile = binding::reconcile::run(bindings.clone(), duty, context.shutdown.clone());
     context.spawn("bindings", reconcile);
     listen(&context, bindings, key).await
 }
@@ -119,7 +121,7 @@ async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow:
         key,
         holder: Holder {
             host: context.settings.host.clone(),
-            process: uuid::Uuid::now_v7().to_string(),
+            process: context.process.clone(),
         },
         sessions: bindings.sessions,
         bindings: bindings.bindings,
@@ -133,7 +135,8 @@ async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow:
     };
     let router = gateway::router(gateway);
     let tls = runtime::tls::server_of(context.settings.certificate.as_deref())?;
-    let door = serving::Door::new(listener, tls);
+    let several = context.can_serve(context.settings.gateways.readings.len());
+    let door = serving::Door::new(listener, tls).open_while(several);
     let served = serving::serve(door, router, serving::Limits::PROGRAMS, context.shutdown.clone());
     context.spawn("readings gateway", served);
     part.ready();

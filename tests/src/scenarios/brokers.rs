@@ -1,15 +1,12 @@
 //! Three brokers: one is killed, another is away for a while, and nothing is lost or doubled.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::task::JoinHandle;
 
-use super::counted::CountedRoom;
+use super::counted::{CountedRoom, Watch};
 use super::hosts::{Command, built};
 use crate::rig::{Rig, RigHost};
-use crate::say;
 use crate::stack::Stack;
 use crate::wait::until;
 
@@ -57,41 +54,4 @@ true";
         Ok((behind.trim() == "0").then_some(()))
     })
     .await
-}
-
-/// Measures the longest time in which nothing was acknowledged.
-struct Watch {
-    longest: JoinHandle<()>,
-    pause: std::sync::Arc<std::sync::Mutex<Duration>>,
-}
-
-impl Watch {
-    fn begin(journal: &Path) -> Self {
-        let pause = std::sync::Arc::new(std::sync::Mutex::new(Duration::ZERO));
-        let (journal, shared): (PathBuf, _) = (journal.to_owned(), pause.clone());
-        let longest = tokio::spawn(async move {
-            let (mut size, mut since) = (0, Instant::now());
-            let mut ticks = tokio::time::interval(Duration::from_millis(50));
-            loop {
-                ticks.tick().await;
-                let now = std::fs::metadata(&journal).map_or(size, |found| found.len());
-                if now != size {
-                    (size, since) = (now, Instant::now());
-                }
-                if let Ok(mut pause) = shared.lock() {
-                    *pause = (*pause).max(since.elapsed());
-                }
-            }
-        });
-        Self { longest, pause }
-    }
-
-    fn end(self, what: &str) {
-        self.longest.abort();
-        let pause = self.pause.lock().map_or(Duration::MAX, |pause| *pause);
-        say(&format!(
-            "    {what}: at most {:.1} s without PUBACK",
-            pause.as_secs_f64()
-        ));
-    }
 }

@@ -1,12 +1,14 @@
 //! A room on hosts whose application counts readings: what senders were told is compared with what it remembers.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use simulator::Simulation;
 use simulator::config::Servers;
+use tokio::task::JoinHandle;
 
 use super::path::instance_is;
 use crate::client::Client;
@@ -58,6 +60,34 @@ impl CountedRoom {
         })
     }
 
+    /// The first admin, at the console it began at.
+    pub(super) fn admin(&self) -> &Client {
+        &self.admin
+    }
+
+    /// The room.
+    pub(super) fn location(&self) -> &str {
+        &self.site.location
+    }
+
+    /// Waits until the application counts on, as its page shows.
+    pub(super) async fn counts_on(&self, deadline: Duration) -> Result<()> {
+        let live = self.live().await?;
+        let before = std::cell::Cell::new(None);
+        until("the application counts on", deadline, || async {
+            let count = first_event(&live).await?["count"].as_u64();
+            let seen = before.replace(count);
+            Ok((seen.is_some() && count > seen).then_some(()))
+        })
+        .await
+    }
+
+    async fn live(&self) -> Result<String> {
+        let address = format!("/api/v1/instances/{}/page", self.instance);
+        let page = self.admin.get(&address).await?;
+        Ok(format!("{}live", page["url"].as_str().context("an address")?))
+    }
+
     /// What senders were told.
     pub(super) fn journal(&self) -> &Path {
         self.site.journal()
@@ -75,11 +105,9 @@ impl CountedRoom {
 
     /// Ends; every reading that was acknowledged must have been counted once.
     pub(super) async fn end(self) -> Result<()> {
+        let live = self.live().await?;
         self.simulation.stop(DRAINED).await?;
         let acknowledged = ledger::acknowledged(self.site.journal())?;
-        let address = format!("/api/v1/instances/{}/page", self.instance);
-        let page = self.admin.get(&address).await?;
-        let live = format!("{}live", page["url"].as_str().context("an address")?);
         until("every acknowledged reading is counted once", DRAINED, || async {
             ledger::compare(&acknowledged, &first_event(&live).await?)?;
             Ok(Some(()))
@@ -108,4 +136,41 @@ async fn first_event(address: &str) -> Result<Value> {
         }
     }
     anyhow::bail!("the page's stream ended: {text}")
+}
+
+/// Measures the longest time in which nothing was acknowledged.
+pub(super) struct Watch {
+    longest: JoinHandle<()>,
+    pause: Arc<Mutex<Duration>>,
+}
+
+impl Watch {
+    pub(super) fn begin(journal: &Path) -> Self {
+        let pause = Arc::new(Mutex::new(Duration::ZERO));
+        let (journal, shared): (PathBuf, _) = (journal.to_owned(), pause.clone());
+        let longest = tokio::spawn(async move {
+            let (mut size, mut since) = (0, Instant::now());
+            let mut ticks = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                ticks.tick().await;
+                let now = std::fs::metadata(&journal).map_or(size, |found| found.len());
+                if now != size {
+                    (size, since) = (now, Instant::now());
+                }
+                if let Ok(mut pause) = shared.lock() {
+                    *pause = (*pause).max(since.elapsed());
+                }
+            }
+        });
+        Self { longest, pause }
+    }
+
+    pub(super) fn end(self, what: &str) {
+        self.longest.abort();
+        let pause = self.pause.lock().map_or(Duration::MAX, |pause| *pause);
+        say(&format!(
+            "    {what}: at most {:.1} s without PUBACK",
+            pause.as_secs_f64()
+        ));
+    }
 }

@@ -68,6 +68,20 @@ impl Command {
         Ok(Self { config })
     }
 
+    /// Waits until `status` finds everything ready.
+    pub(super) async fn settles(&self) -> Result<()> {
+        until(
+            "every program on every host is ready",
+            Duration::from_secs(120),
+            || async {
+                let (found, said) = crate::admin::run(&self.config, &["status"])?;
+                ensure!(found == Some(0), "{said}");
+                Ok(Some(()))
+            },
+        )
+        .await
+    }
+
     /// Runs it; it must end with a code and say certain words.
     pub(super) fn ends(&self, arguments: &[&str], code: i32, words: &[&str]) -> Result<String> {
         let (found, said) = crate::admin::run(&self.config, arguments)?;

@@ -98,13 +98,13 @@ async fn runs(rig: &Rig, host: &RigHost) -> Result<usize> {
 }
 
 /// The node that the application runs on.
-async fn node_of(rig: &Rig, gate: &RigHost) -> Result<String> {
+pub(super) async fn node_of(rig: &Rig, gate: &RigHost) -> Result<String> {
     let list = "docker service ps -f desired-state=running --format '{{.Node}}' $(docker service ls -q)";
     Ok(rig.run(gate, list).await?.trim().to_owned())
 }
 
 /// Lets the swarm start the application on the second host, as if it had been there from the beginning.
-async fn move_away(rig: &Rig, gate: &RigHost, from: &RigHost) -> Result<()> {
+pub(super) async fn move_away(rig: &Rig, gate: &RigHost, from: &RigHost) -> Result<()> {
     let others: Vec<&RigHost> = rig.hosts().iter().filter(|host| **host != rig.hosts()[1]).collect();
     let drain = |state: &str| {
         let updates = others

@@ -10,9 +10,11 @@ mod failing;
 mod hostile;
 mod hosts;
 mod lifecycle;
+mod lost;
 mod measured;
 mod membership;
 mod messages;
+mod occurrences;
 mod path;
 mod state;
 mod watch;
@@ -76,6 +78,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "hosts_that_refuse_are_away_or_full" => adverse::all,
     "a_host_joins_and_another_leaves" => membership::joins_and_leaves,
     "a_broker_of_three_is_lost_and_nothing_stops" => brokers::one_is_lost,
+    "a_host_of_three_is_lost_with_all_it_runs" => lost::host,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
     "new_passwords_and_tls_for_devices_while_readings_are_sent" => wires::rotation,

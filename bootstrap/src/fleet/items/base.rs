@@ -98,7 +98,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         ));
     }
     all.extend(on.accounts());
-    all.extend(engine(on));
+    all.extend(engine());
     all.into_iter().map(|item| (Stage::Base, item)).collect()
 }
 
@@ -118,9 +118,7 @@ fn needs(on: &On<'_>) -> Vec<Need> {
 }
 
 /// The Engine, with settings that it tells of when it is asked, so that what runs can be compared with what is written.
-fn engine(on: &On<'_>) -> Vec<Item> {
-    let registry = on.inventory.at(Role::Registry, on.inventory.config.ports.registry);
-    let trust = format!("/etc/docker/certs.d/{registry}");
+fn engine() -> Vec<Item> {
     let settings = |label: &str| {
         let settings = serde_json::json!({
             "labels": [format!("platform.settings={label}")],
@@ -133,20 +131,6 @@ fn engine(on: &On<'_>) -> Vec<Item> {
     let label = files::fingerprint(&[settings("").as_bytes()]);
     let path = "/etc/docker/daemon.json".to_owned();
     vec![
-        Item::new(
-            format!("folder {trust}"),
-            Kind::Folder {
-                path: trust.clone(),
-                owner: "root".to_owned(),
-                mode: 0o755,
-            },
-        ),
-        file(
-            format!("{trust}/ca.crt"),
-            "root",
-            0o644,
-            hosts::Content::Text(on.secrets.authority().1.to_owned()),
-        ),
         file(path, "root", 0o644, hosts::Content::Text(settings(&label))),
         state(
             "docker engine",

@@ -31,17 +31,20 @@ pub(super) enum Stage {
     Infrastructure,
     /// Services and node agents.
     Services,
+    /// What ran on a host before and runs on others now ends.
+    Elsewhere,
 }
 
 impl Stage {
     /// All, in order.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Base,
         Self::Swarm,
         Self::Join,
         Self::Network,
         Self::Infrastructure,
         Self::Services,
+        Self::Elsewhere,
     ];
 
     /// What people call it.
@@ -53,6 +56,7 @@ impl Stage {
             Self::Network => "network of applications",
             Self::Infrastructure => "kafka, mongodb, registry",
             Self::Services => "services",
+            Self::Elsewhere => "what runs elsewhere now",
         }
     }
 }
@@ -86,15 +90,11 @@ pub(super) fn items(
     all.extend(network::items(&on));
     all.extend(infrastructure::items(&on));
     all.extend(services::items(&on));
-    let at = all
-        .iter()
-        .position(|(stage, _)| *stage > Stage::Base)
-        .unwrap_or(all.len());
-    all.insert(at, (Stage::Base, no_others(&on, &all)));
+    all.push((Stage::Elsewhere, no_others(&on, &all)));
     all
 }
 
-/// What ran here before and runs elsewhere now: two of one kind would do everything twice.
+/// What ran here before and runs elsewhere now. It ends when the others are there: until then it does its work.
 fn no_others(on: &On<'_>, all: &[Staged]) -> Item {
     let wanted: Vec<&str> = all
         .iter()
@@ -141,6 +141,12 @@ struct On<'a> {
 impl On<'_> {
     fn name(&self) -> &str {
         &self.inventory.config.name
+    }
+
+    /// Where the host is that lets others into the swarm.
+    fn gate_address(&self) -> std::net::Ipv4Addr {
+        let gate = self.inventory.machines.get(self.gate);
+        gate.map_or(self.machine.internal, |machine| machine.internal)
     }
 
     fn path(&self, part: &str) -> String {

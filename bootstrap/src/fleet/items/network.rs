@@ -19,11 +19,31 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         let item = state(
             format!("network {network}"),
             format!("docker network inspect {network}"),
-            format!("docker network create --driver bridge --scope swarm --config-from {local} {network}"),
+            // Another deployer's host may make it at this moment.
+            format!(
+                "docker network create --driver bridge --scope swarm --config-from {local} {network} || docker network inspect {network} >/dev/null"
+            ),
         );
         all.push((Stage::Network, item));
     }
+    if on.machine.internal == on.gate_address() {
+        all.push((Stage::Network, heartbeat()));
+    }
     all
+}
+
+/// How often nodes of the swarm say that they live. One that is silent for three times as long is down; a new leader waits twice that.
+const HEARTBEAT_SECONDS: u64 = 3;
+
+fn heartbeat() -> Item {
+    state(
+        "heartbeat of the swarm",
+        format!(
+            "[ \"$(docker info --format '{{{{.Swarm.Cluster.Spec.Dispatcher.HeartbeatPeriod}}}}')\" = {} ]",
+            HEARTBEAT_SECONDS * 1_000_000_000
+        ),
+        format!("docker swarm update --dispatcher-heartbeat {HEARTBEAT_SECONDS}s"),
+    )
 }
 
 /// Ports that are for the platform's hosts only.
@@ -115,11 +135,7 @@ fn swarm(on: &On<'_>) -> Staged {
         let make = format!("docker swarm init {addresses}");
         return (Stage::Swarm, state("swarm", check, make));
     }
-    let gate = on
-        .inventory
-        .machines
-        .get(on.gate)
-        .map_or(own, |machine| machine.internal);
+    let gate = on.gate_address();
     let (role, rank) = if manages {
         ("manager", "promote")
     } else {

@@ -106,9 +106,12 @@ fn settings(on: &On<'_>) -> String {
     let tls = Some(Tls {
         ca: Some(on.authority().into()),
     });
+    let devices = inventory.all(Role::SensorManager);
     settings.gateways = Gateways {
-        readings: vec![inventory.at(Role::SensorManager, config.ports.readings)],
-        actions: vec![inventory.at(Role::ActionManager, config.ports.actions)],
+        readings: inventory.gateways(Role::SensorManager, config.ports.readings, machine),
+        actions: inventory.gateways(Role::ActionManager, config.ports.actions, machine),
+        registry: vec![inventory.at(Role::Registry, config.ports.registry)],
+        devices: devices.map(|machine| machine.address.clone()).collect(),
         tls: tls.clone(),
     };
     settings.certificate = Some(on.certificate().into());
@@ -122,10 +125,8 @@ fn settings(on: &On<'_>) -> String {
         settings.kafka.tls.clone_from(&tls);
     }
     if config.mongodb.mode == Mode::Managed {
-        settings.mongodb.tls.clone_from(&tls);
+        settings.mongodb.tls = tls;
     }
-    settings.engine.registry_tls = tls;
-    settings.engine.registry = inventory.at(Role::Registry, config.ports.registry).to_string();
     serde_json::to_string_pretty(&settings).map_or_else(|_| String::new(), |text| text + "\n")
 }
 

@@ -227,7 +227,8 @@ fn plan(former: &Former, facts: Facts, what: &str) -> Plan {
 
 /// Why a host cannot leave.
 fn keeps(former: &Former, data: &[Role]) -> Option<String> {
-    let data: Vec<&str> = data.iter().map(|role| role.name()).collect();
+    let data = data.iter().filter(|role| Role::LASTING.contains(role));
+    let data: Vec<&str> = data.map(|role| role.name()).collect();
     (!data.is_empty()).then(|| {
         format!(
             "nothing was changed: {} is no longer in config.json, but the data of {} is on it; put it back, or move the data first",
@@ -288,8 +289,9 @@ mod tests {
         let mut all = read(&record(&inventory(&format!("{A}, {B}"))));
         let (b, a) = (all.remove(1), all.remove(0));
         assert_eq!(keeps(&b, &Survey::read("marker iot\n").data), None);
-        let refused = keeps(&b, &Survey::read("data kafka\ndata registry\n").data).unwrap();
-        assert!(refused.contains("kafka and registry"), "{refused}");
+        assert_eq!(keeps(&b, &[Role::Registry]), None, "images are made again");
+        let refused = keeps(&b, &Survey::read("data kafka\ndata mongodb\n").data).unwrap();
+        assert!(refused.contains("kafka and mongodb"), "{refused}");
         // Whether it answers or not.
         assert!(away(a, "no answer".to_owned()).is_err());
         assert!(away(b, "no answer".to_owned()).is_ok());

@@ -71,12 +71,20 @@ async fn events(State(app): State<Arc<App>>, caller: Caller, Args(watch): Args<W
             "1 to {MOST_CHANNELS} topics can be watched"
         )));
     }
-    let stream = Sse::new(follow(app, caller.0, channels)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+    let stream = Sse::new(follow(app, caller.0, channels)).keep_alive(beats());
     let mut response = stream.into_response();
     response
         .headers_mut()
         .insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// Browsers do not show comments to programs; a message tells that the stream lives, when a host that is gone would say nothing.
+fn beats() -> KeepAlive {
+    let beat = json!({ "topic": "beat", "data": null }).to_string();
+    KeepAlive::new()
+        .interval(HEARTBEAT)
+        .event(SseEvent::default().data(beat))
 }
 
 fn follow(app: Arc<App>, actor: Actor, channels: Vec<Channel>) -> impl Stream<Item = Result<SseEvent, Infallible>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use common::messages::log::AuditEntry;
@@ -13,6 +13,7 @@ use common::{MessageId, Timestamp};
 use super::ApiError;
 use crate::access::{ActorSlot, Peer};
 use crate::app::App;
+use crate::view::position::{self, Position};
 
 /// How long an answer waits for its audit entry.
 const AUDIT: Duration = Duration::from_secs(2);
@@ -21,14 +22,55 @@ fn changes_state(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
-/// Answers 503 until the view holds what was there before.
+/// Cookie and header with what the copy that answered last has shown: browsers may reach another one with each request.
+const SHOWN_COOKIE: &str = "iot_shown";
+const SHOWN_HEADER: &str = "x-shown";
+/// How long a request waits until this copy shows as much.
+const AS_MUCH: Duration = Duration::from_millis(1500);
+
+/// Answers 503 until the view holds what was there before; and waits until it holds what the caller has seen of another copy.
 pub(super) async fn started(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let needs_view =
         request.uri().path().starts_with("/api/v1/") && !request.uri().path().starts_with("/api/v1/session");
     if needs_view && !app.view.is_complete() {
         return ApiError::unavailable("the platform is starting; try again in a moment").into_response();
     }
-    next.run(request).await
+    let position = shown_to(request.headers());
+    if needs_view && !app.view.reach(&position, AS_MUCH).await {
+        metrics::counter!("views_behind_total").increment(1);
+        tracing::debug!("this copy does not show yet what another one has shown");
+    }
+    let changes = changes_state(request.method());
+    let mut response = next.run(request).await;
+    if changes {
+        tell_shown(&mut response, &position::write(&app.view.recent()));
+    }
+    response
+}
+
+/// What the caller has seen.
+fn shown_to(headers: &HeaderMap) -> Position {
+    let text = |name: header::HeaderName| {
+        headers
+            .get_all(name)
+            .into_iter()
+            .filter_map(|value| value.to_str().ok())
+    };
+    let cookies = text(header::COOKIE).flat_map(|cookies| cookies.split(';'));
+    let cookies = cookies.filter_map(|cookie| cookie.trim().strip_prefix(SHOWN_COOKIE)?.strip_prefix('='));
+    let header = text(header::HeaderName::from_static(SHOWN_HEADER));
+    cookies.chain(header).flat_map(position::read).collect()
+}
+
+fn tell_shown(response: &mut Response, shown: &str) {
+    let seconds = position::REMEMBERED.as_secs();
+    let cookie = format!("{SHOWN_COOKIE}={shown}; Path=/api/; Max-Age={seconds}; HttpOnly; SameSite=Strict");
+    let header = header::HeaderName::from_static(SHOWN_HEADER);
+    for (name, value) in [(header::SET_COOKIE, cookie.as_str()), (header, shown)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(name, value);
+        }
+    }
 }
 
 /// Refuses changes that another site's page makes in the name of who is signed in here.
@@ -160,7 +202,6 @@ pub(super) async fn audit(State(app): State<Arc<App>>, mut request: Request, nex
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::HeaderValue;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -184,6 +225,25 @@ mod tests {
         for (pairs, allowed) in table {
             assert_eq!(check_origin(&headers(pairs)).is_ok(), allowed, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn what_was_shown_comes_back() {
+        let mut response = Response::default();
+        tell_shown(&mut response, "registry.events:2:42");
+        let cookie = response.headers()["set-cookie"].to_str().unwrap();
+        let (cookie, attributes) = cookie.split_once(';').unwrap();
+        assert_eq!(attributes, " Path=/api/; Max-Age=20; HttpOnly; SameSite=Strict");
+        let cookies = format!("iot_session=a; {cookie}");
+        let expected = position::read("registry.events:2:42");
+        let sent: [&[(&'static str, &str)]; 2] = [&[("cookie", &cookies)], &[("x-shown", "registry.events:2:42")]];
+        for pairs in sent {
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            assert_eq!(shown_to(&headers.collect()), expected);
+        }
+        assert!(shown_to(&HeaderMap::new()).is_empty());
     }
 
     #[test]

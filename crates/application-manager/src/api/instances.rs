@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use common::manifest::{Kind, ThingKind, Values};
 use common::messages::binding::BindingState;
@@ -26,6 +26,7 @@ use super::schedules::place_path;
 use super::{ApiError, Args, At, Idempotency};
 use crate::access::Caller;
 use crate::app::App;
+use crate::encryption::host_name;
 use crate::logs::{LogPage, LogSource};
 use crate::rights::{self, Actor, Sight};
 use crate::view::View;
@@ -341,6 +342,7 @@ struct PageAddress {
 async fn page_address(
     State(app): State<Arc<App>>,
     caller: Caller,
+    headers: HeaderMap,
     At(id): At<InstanceId>,
 ) -> Result<Json<PageAddress>, ApiError> {
     let (instance, _) = visible(&app.view.read(), &caller, id, Sight::All)?;
@@ -350,6 +352,6 @@ async fn page_address(
     if instance.state.is_final() {
         return Err(ApiError::conflict("the instance is over and serves no pages any more"));
     }
-    let url = app.pages.address_for(caller.id, id).await?;
+    let url = app.pages.address_for(caller.id, id, host_name(&headers)).await?;
     Ok(Json(PageAddress { url }))
 }

@@ -13,7 +13,7 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::gridfs::GridFsBucket;
 use mongodb::options::GridFsBucketOptions;
 use runtime::mongo::unavailable;
-use runtime::{Context, StoreError};
+use runtime::{Context, Duty, StoreError};
 use uuid::Uuid;
 
 /// Pieces in which a file is read from the disk.
@@ -144,10 +144,11 @@ impl Bundles {
     }
 
     /// Sweeps now and every hour for as long as the service lives.
-    pub fn keep_clean(&self, context: &Context) {
+    pub fn keep_clean(&self, context: &Context, duty: Duty) {
         let bundles = self.clone();
         context.spawn_until_shutdown("sweep of bundles", async move {
             loop {
+                duty.taken().await;
                 let pause = match bundles.sweep(Timestamp::now()).await {
                     Ok(0) => LONGEST_UPLOAD,
                     Ok(removed) => {

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use common::messages::log::{AppLog, LogLine, Stream};
 use common::{InstanceId, Timestamp, VersionId};
 use runtime::kafka::BatchLimits;
-use runtime::{BatchHandler, Context, HandleError, Placed, StoreError};
+use runtime::{BatchHandler, Context, Duty, HandleError, Placed, StoreError};
 use serde::{Deserialize, Serialize};
 
 pub use search::{Cursor, CursorError};
@@ -140,7 +140,7 @@ impl Logs {
     }
 
     /// Consumes `app.logs`, and removes what is older than the installation keeps history.
-    pub fn run(&self, context: &Context) {
+    pub fn run(&self, context: &Context, duty: Duty) {
         let limits = BatchLimits {
             messages: 200,
             linger: Duration::from_millis(200),
@@ -150,6 +150,7 @@ impl Logs {
         context.spawn_until_shutdown("retention of logs", async move {
             let mut all = true;
             loop {
+                duty.taken().await;
                 let oldest = Timestamp::now().plus_millis(-kept);
                 // At first whatever an outage of days has left, then only what has become old.
                 let removed = if all {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Origin;
 use common::settings::Settings;
-use common::{InstanceId, UserId};
+use common::{InstanceId, Timestamp, UserId};
 use rand::RngExt as _;
 use runtime::{Applied, ApplyError, Change, Entities, Entity, StoreError};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct PageKey {
     pub user: UserId,
     /// Of which instance.
     pub instance: InstanceId,
+    /// When it was made; absent in keys of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    created: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for PageKey {
@@ -55,7 +59,7 @@ type Remembered = Arc<Mutex<HashMap<String, (Option<PageKey>, Instant)>>>;
 #[derive(Clone)]
 pub struct PageKeys {
     keys: Entities<PageKey>,
-    origin: String,
+    origin: Origin,
     remembered: Remembered,
 }
 
@@ -71,10 +75,10 @@ impl PageKeys {
     /// Works on the store; addresses are of the installation's origin of pages.
     #[must_use]
     pub fn new(keys: Entities<PageKey>, settings: &Settings) -> Self {
-        Self::at(keys, super::origin(settings))
+        Self::at(keys, Origin::of(settings))
     }
 
-    pub(super) fn at(keys: Entities<PageKey>, origin: String) -> Self {
+    pub(super) fn at(keys: Entities<PageKey>, origin: Origin) -> Self {
         Self {
             keys,
             origin,
@@ -82,13 +86,18 @@ impl PageKeys {
         }
     }
 
-    /// Returns the address of an instance's pages for a user; the same one each time.
+    /// Returns the address of an instance's pages for a user, on the host by whose name the user came; the key is the same each time.
     ///
     /// The caller has checked that the user may see the instance, that it has pages, and that it has not ended.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn address_for(&self, user: UserId, instance: InstanceId) -> Result<String, StoreError> {
+    pub async fn address_for(
+        &self,
+        user: UserId,
+        instance: InstanceId,
+        host: Option<&str>,
+    ) -> Result<String, StoreError> {
         let fresh = hex::encode(rand::rng().random::<[u8; LENGTH / 2]>());
         let make = |current: Option<&PageKey>, _| {
             Ok::<_, std::convert::Infallible>(match current {
@@ -98,6 +107,7 @@ impl PageKeys {
                         key: fresh.clone(),
                         user,
                         instance,
+                        created: Some(Timestamp::now()),
                     },
                     records: Vec::new(),
                 },
@@ -111,7 +121,8 @@ impl PageKeys {
             Applied::Deleted | Applied::Kept(None) | Applied::Duplicate(None) => fresh,
         };
         self.remembered().remove(&key);
-        Ok(format!("{}/{key}/", self.origin))
+        let (scheme, host, port) = (self.origin.scheme, host.unwrap_or(&self.origin.host), self.origin.port);
+        Ok(format!("{scheme}://{host}:{port}/{key}/"))
     }
 
     /// Looks a key up.
@@ -156,9 +167,14 @@ impl PageKeys {
     }
 
     /// Revokes the keys of every instance that does not live any more: what ended while no process watched.
-    pub(super) async fn revoke_others(&self, lives: impl Fn(InstanceId) -> bool) -> Result<(), StoreError> {
+    pub(super) async fn revoke_others(
+        &self,
+        before: Timestamp,
+        lives: impl Fn(InstanceId) -> bool,
+    ) -> Result<(), StoreError> {
         for stored in self.keys.list(&[]).await? {
-            if !lives(stored.entity.instance) {
+            let older = stored.entity.created.is_none_or(|created| created < before);
+            if older && !lives(stored.entity.instance) {
                 self.delete(&stored.id, &stored.entity.key).await?;
             }
         }

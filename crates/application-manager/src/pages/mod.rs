@@ -26,6 +26,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
+use common::Timestamp;
 use common::settings::Settings;
 use runtime::{Context, TailFrom, http};
 use tokio::net::TcpListener;
@@ -47,10 +48,15 @@ pub async fn run(context: &Context, keys: PageKeys) -> anyhow::Result<()> {
     let listener = TcpListener::bind(("0.0.0.0", port))
         .await
         .with_context(|| format!("could not listen on port {port}"))?;
+    // An instance that begins from now on may have a key before this copy knows it; clocks of hosts differ by seconds.
+    let opened = Timestamp::now().plus_millis(-60_000);
     let tail = context.tail(TailFrom::Beginning).await?;
     let part = context.health.part("places of pages");
     part.waits_for("instance.events");
-    context.spawn_until_shutdown("places of pages", view::follow(tail, view.clone(), keys.clone(), part));
+    context.spawn_until_shutdown(
+        "places of pages",
+        view::follow((tail, opened), view.clone(), keys.clone(), part),
+    );
     let router = Pages::new(view, keys).router();
     let tls = runtime::tls::server_of(context.settings.public_certificate.as_deref())?;
     let door = http::Door::new(listener, tls);
@@ -59,14 +65,26 @@ pub async fn run(context: &Context, keys: PageKeys) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the origin of pages as people reach it.
-#[must_use]
-pub fn origin(settings: &Settings) -> String {
-    let scheme = match settings.public_certificate {
-        Some(_) => "https",
-        None => "http",
-    };
-    format!("{scheme}://{}:{}", settings.public_address, settings.ports.applications)
+/// The origin of pages as people reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    scheme: &'static str,
+    /// Where it is not known by which name someone came.
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            scheme: match settings.public_certificate {
+                Some(_) => "https",
+                None => "http",
+            },
+            host: settings.public_address.clone(),
+            port: settings.ports.applications,
+        }
+    }
 }
 
 /// What a request needs.

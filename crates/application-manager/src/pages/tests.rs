@@ -17,7 +17,11 @@ fn keys() -> PageKeys {
     let (_, bus) = MemoryBus::bus("application-manager");
     PageKeys::at(
         Entities::new(Arc::new(MemoryDocuments::default()), bus),
-        "http://apps.example:8081".to_owned(),
+        Origin {
+            scheme: "http",
+            host: "apps.example".to_owned(),
+            port: 8081,
+        },
     )
 }
 
@@ -70,7 +74,7 @@ async fn stand(ports: &[u16]) -> Stand {
     let (view, keys) = (Arc::new(View::default()), keys());
     let seen = instance("running", 1, ports, true);
     view.change(&seen);
-    let place = keys.address_for(UserId::new(), seen.id).await.unwrap();
+    let place = keys.address_for(UserId::new(), seen.id, None).await.unwrap();
     let key = place.trim_end_matches('/').rsplit('/').next().unwrap().to_owned();
     let pages = Pages::new(view.clone(), keys.clone());
     let pool = pages.pool.clone();
@@ -300,10 +304,10 @@ async fn keys_are_the_same_each_time_until_they_are_revoked() {
     let stand = stand(&[application().await]).await;
     let id = InstanceId::derive(&["i"]);
     let (one, two) = (UserId::new(), UserId::new());
-    let address = stand.keys.address_for(one, id).await.unwrap();
+    let address = stand.keys.address_for(one, id, None).await.unwrap();
     assert!(address.starts_with("http://apps.example:8081/") && address.ends_with('/'));
-    assert_eq!(stand.keys.address_for(one, id).await.unwrap(), address);
-    let other = stand.keys.address_for(two, id).await.unwrap();
+    assert_eq!(stand.keys.address_for(one, id, None).await.unwrap(), address);
+    let other = stand.keys.address_for(two, id, None).await.unwrap();
     assert_ne!(other, address);
     let status = async |address: &str| {
         let path = address.strip_prefix("http://apps.example:8081").unwrap().to_owned();
@@ -314,11 +318,25 @@ async fn keys_are_the_same_each_time_until_they_are_revoked() {
     assert_eq!((status(&address).await, status(&other).await), (404, 200));
     stand.keys.revoke_instance(id).await.unwrap();
     assert_eq!(status(&other).await, 404);
-    let fresh = stand.keys.address_for(one, id).await.unwrap();
+    let fresh = stand.keys.address_for(one, id, None).await.unwrap();
     assert_ne!(fresh, address);
-    stand.keys.revoke_others(|instance| instance == id).await.unwrap();
+    let by_name = stand.keys.address_for(one, id, Some("other.example")).await.unwrap();
+    assert_eq!(by_name, fresh.replace("apps.example", "other.example"));
+    let later = Timestamp::now().plus_millis(1);
+    stand
+        .keys
+        .revoke_others(later, |instance| instance == id)
+        .await
+        .unwrap();
     assert_eq!(status(&fresh).await, 200);
-    stand.keys.revoke_others(|_| false).await.unwrap();
+    let before = Timestamp::from_millis(0);
+    stand.keys.revoke_others(before, |_| false).await.unwrap();
+    assert_eq!(
+        stand.keys.address_for(one, id, None).await.unwrap(),
+        fresh,
+        "it is newer"
+    );
+    stand.keys.revoke_others(later, |_| false).await.unwrap();
     assert_eq!(status(&fresh).await, 404);
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use common::InstanceId;
 use common::messages::instance::{Endpoint, Instance, InstanceEvent, InstanceState};
+use common::{InstanceId, Timestamp};
 use runtime::TailItem;
 use runtime::health::Part;
 use runtime::kafka::Tail;
@@ -120,7 +120,7 @@ fn why(state: &InstanceState) -> String {
 
 /// Follows `instance.events` and revokes the keys of instances that end.
 pub(super) async fn follow(
-    mut tail: Tail<InstanceEvent>,
+    (mut tail, opened): (Tail<InstanceEvent>, Timestamp),
     view: Arc<View>,
     keys: PageKeys,
     part: Part,
@@ -146,7 +146,7 @@ pub(super) async fn follow(
             TailItem::CaughtUp => {
                 caught_up = true;
                 part.ready();
-                if let Err(error) = keys.revoke_others(|instance| view.lives(instance)).await {
+                if let Err(error) = keys.revoke_others(opened, |instance| view.lives(instance)).await {
                     tracing::debug!(%error, "keys of ended instances stay for now; they lead nowhere");
                 }
             }

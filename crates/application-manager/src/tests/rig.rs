@@ -123,6 +123,7 @@ impl Rig {
         let app = Arc::new(App {
             ports: settings.ports.clone(),
             public_address: settings.public_address.clone(),
+            device_addresses: Vec::new(),
             bus: bus.clone(),
             accounts: Accounts::on(&documents, &bus).with_host_token(Some(HOST_TOKEN)),
             view: ReadModel::default(),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use common::Message;
 use common::messages::action::ActionEvent;
 use common::messages::application::ApplicationEvent;
 use common::messages::binding::BindingEvent;
@@ -14,11 +13,15 @@ use common::messages::reading::SensorData;
 use common::messages::registry::RegistryEvent;
 use common::messages::schedule::ScheduleEvent;
 use common::messages::user::UserEvent;
+use common::{Message, Timestamp};
 use runtime::{Context, TailFrom, TailItem};
 
 use super::{Fold, View};
 use crate::app::App;
 use crate::hub::Signal;
+
+/// Longer than history and the archive take to be written.
+const UNWRITTEN_MILLIS: i64 = 120_000;
 
 /// Begins to follow every topic this process shows something of.
 pub(crate) fn follow_all(context: &Context, app: &Arc<App>) {
@@ -61,7 +64,9 @@ where
     context.spawn_until_shutdown(&format!("view of {}", M::TOPIC.name()), async move {
         let mut tail = tails.tail::<M>(TailFrom::Beginning).await?;
         loop {
-            let signal = match tail.next().await? {
+            let item = tail.next().await?;
+            let place = item.place();
+            let signal = match item {
                 TailItem::Message(placed) => app.view.change(|view| view.fold(&placed.envelope.message)),
                 TailItem::Tombstone { key, .. } => app.view.change(|view| Fold::<M>::bury(view, &key)),
                 TailItem::Skipped { .. } => None,
@@ -71,6 +76,9 @@ where
                     None
                 }
             };
+            if let Some((partition, offset)) = place {
+                app.view.pass(M::TOPIC, partition, offset);
+            }
             // Before that, browsers would be told of every state that ever was.
             if let Some(signal) = signal.filter(|_| app.view.is_complete()) {
                 app.hub.publish(signal);
@@ -88,7 +96,9 @@ fn operations(context: &Context, app: &Arc<App>) {
     context.spawn_until_shutdown("answers to operations", async move {
         let mut tail = tails.tail::<OperationEvent>(TailFrom::Beginning).await?;
         loop {
-            match tail.next().await? {
+            let item = tail.next().await?;
+            let place = item.place();
+            match item {
                 TailItem::Message(placed) => {
                     let id = app.operations.fold(&placed.envelope.message, placed.envelope.time);
                     app.hub.publish(Signal::Operation(id));
@@ -99,20 +109,35 @@ fn operations(context: &Context, app: &Arc<App>) {
                     part.ready();
                 }
             }
+            if let Some((partition, offset)) = place {
+                app.view.pass(OperationEvent::TOPIC, partition, offset);
+            }
         }
     });
 }
 
-/// Reads what comes from now on.
+/// Reads what comes from now on, and the last minutes: what is not in the archive yet.
 fn live<M: Message>(context: &Context, app: &Arc<App>, take: fn(&App, &M) -> Option<Signal>) {
     let (tails, app) = (context.clone(), app.clone());
     context.spawn_until_shutdown(&format!("live {}", M::TOPIC.name()), async move {
-        let mut tail = tails.tail::<M>(TailFrom::End).await?;
+        let lately = Timestamp::now().plus_millis(-UNWRITTEN_MILLIS);
+        let from = match tails.offsets_for_time(M::TOPIC, lately).await {
+            Ok(offsets) => TailFrom::Offsets(offsets),
+            Err(_) => TailFrom::End,
+        };
+        let mut tail = tails.tail::<M>(from).await?;
+        let mut now = false;
         loop {
-            if let TailItem::Message(placed) = tail.next().await?
-                && let Some(signal) = take(&app, &placed.envelope.message)
-            {
-                app.hub.publish(signal);
+            match tail.next().await? {
+                TailItem::Message(placed) => {
+                    let signal = take(&app, &placed.envelope.message);
+                    // Who watches was told of what is older, or reads it.
+                    if let Some(signal) = signal.filter(|_| now) {
+                        app.hub.publish(signal);
+                    }
+                }
+                TailItem::CaughtUp => now = true,
+                TailItem::Tombstone { .. } | TailItem::Skipped { .. } => {}
             }
         }
     });

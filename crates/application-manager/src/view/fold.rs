@@ -226,7 +226,7 @@ impl Fold<NodeEvent> for View {
 
 impl Fold<Heartbeat> for View {
     fn fold(&mut self, message: &Heartbeat) -> Option<Signal> {
-        let key = message.key();
+        let key = message.copy().to_string();
         let newer = self
             .beats
             .get(&key)

@@ -3,11 +3,12 @@
 mod feed;
 mod fold;
 mod places;
+pub(crate) mod position;
 mod subject;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use common::messages::application::Application;
 use common::messages::binding::Binding;
@@ -17,12 +18,14 @@ use common::messages::registry::{Connector, Device, Entry, EntryId, Location, Se
 use common::messages::schedule::Schedule;
 use common::messages::user::User;
 use common::names::Slug;
-use common::{ApplicationId, ConnectorId, DeviceId, InstanceId, LocationId, ScheduleId, SensorId, UserId};
+use common::{ApplicationId, ConnectorId, DeviceId, InstanceId, LocationId, ScheduleId, SensorId, Topic, UserId};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use feed::follow_all;
 pub(crate) use fold::Fold;
+
+use position::{Position, Progress};
 
 /// Everything that is known.
 #[derive(Debug, Default)]
@@ -87,6 +90,7 @@ pub(crate) struct ReadModel {
     view: RwLock<View>,
     changes: watch::Sender<u64>,
     behind: watch::Sender<usize>,
+    progress: Mutex<Progress>,
 }
 
 impl Default for ReadModel {
@@ -95,6 +99,7 @@ impl Default for ReadModel {
             view: RwLock::default(),
             changes: watch::Sender::new(0),
             behind: watch::Sender::new(0),
+            progress: Mutex::default(),
         }
     }
 }
@@ -127,6 +132,26 @@ impl ReadModel {
             }
         };
         tokio::time::timeout(patience, waiting).await.is_ok()
+    }
+
+    /// Notes that a record has been taken in.
+    pub(crate) fn pass(&self, topic: Topic, partition: i32, offset: i64) {
+        self.progress().pass(topic, partition, offset, Instant::now());
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Where it is, as far as it has changed lately.
+    pub(crate) fn recent(&self) -> Position {
+        self.progress().recent(Instant::now())
+    }
+
+    /// Waits until it is as far as another copy's view was; `false` when it is not in time.
+    pub(crate) async fn reach(&self, position: &Position, patience: Duration) -> bool {
+        position.is_empty() || self.until(patience, |_| self.progress().covers(position)).await
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a topic that has not been read to its end yet.

@@ -294,26 +294,26 @@ fn check_remote(host: &Host, at: &dyn Fn(&str) -> String) -> Result<(), ConfigEr
     Ok(())
 }
 
-/// Everything but brokers runs once; a host that names nothing takes what is left.
+/// MongoDB and the registry run once, brokers as often as partitions have copies; a host that names nothing takes what is left.
 fn check_roles(hosts: &[Host], brokers: usize) -> Result<(), ConfigError> {
     let mut named: BTreeMap<Role, usize> = BTreeMap::new();
     for (index, host) in hosts.iter().enumerate() {
         for role in host.services.iter().flatten() {
             let at = format!("hosts[{index}].services");
+            let several = Role::SERVICES.contains(role) || (*role == Role::Kafka && brokers > 1);
             if let Some(other) = named.insert(*role, index)
-                && !(*role == Role::Kafka && brokers > 1)
+                && (!several || other == index)
             {
                 let message = format!(
-                    "{} is also at hosts[{other}]; more than one of each is not available yet",
+                    "{} is also at hosts[{other}]; only services run more than once",
                     role.name()
                 );
                 return Err(ConfigError::new(at, message));
             }
-            if *role == Role::Deployer && index >= 3 {
-                return Err(ConfigError::new(
-                    at,
-                    "the deployer needs one of the first three hosts: they manage the swarm",
-                ));
+            let managers = if hosts.len() >= 3 { 3 } else { 1 };
+            if *role == Role::Deployer && index >= managers {
+                let message = "the deployer needs a host that manages the swarm: of three or more the first three, of two the first";
+                return Err(ConfigError::new(at, message));
             }
         }
     }

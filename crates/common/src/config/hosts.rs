@@ -122,7 +122,7 @@ pub enum Role {
     ApplicationManager,
     /// Schedules.
     Scheduler,
-    /// Images and instances; on one of the first three hosts, which manage the swarm.
+    /// Images and instances; on hosts that manage the swarm: the first three, or the first of two.
     Deployer,
     /// Sensors, devices, readings.
     SensorManager,
@@ -135,6 +135,9 @@ pub enum Role {
 impl Role {
     /// What is one piece of infrastructure.
     pub const INFRASTRUCTURE: [Self; 3] = [Self::Kafka, Self::Mongodb, Self::Registry];
+
+    /// What has data that nothing else can make again. Images of applications are built from their bundles.
+    pub const LASTING: [Self; 2] = [Self::Kafka, Self::Mongodb];
 
     /// The services, in the order in which they are spread.
     pub const SERVICES: [Self; 6] = [

@@ -42,6 +42,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The hosts. Absent: this machine.
     pub hosts: Vec<Host>,
+    /// Copies of each service that no host names, each on a host of its own. Absent: 2, or 1 where there is one host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub copies: Option<usize>,
     /// How hosts are reached over SSH, where a host does not say otherwise.
     #[serde(skip_serializing_if = "Ssh::is_empty")]
     pub ssh: Ssh,
@@ -73,6 +77,7 @@ impl Default for Config {
             name: "iot".to_owned(),
             data_dir: PathBuf::from("/var/lib/iot"),
             hosts: Vec::new(),
+            copies: None,
             ssh: Ssh::default(),
             kafka: Kafka::default(),
             mongodb: Mongodb::default(),

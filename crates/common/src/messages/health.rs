@@ -57,6 +57,15 @@ pub enum Heartbeat {
     },
 }
 
+impl Heartbeat {
+    /// Returns whose it is.
+    #[must_use]
+    pub fn copy(&self) -> &ServiceCopy {
+        let (Self::Beat { copy, .. } | Self::Farewell { copy, .. }) = self;
+        copy
+    }
+}
+
 /// Health of a copy of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -144,10 +153,9 @@ pub enum NodeEvent {
 
 impl Message for Heartbeat {
     const TOPIC: Topic = Topic::ServiceHeartbeats;
+    /// One key for all: who hears its own heartbeat hears everyone's, because all come the same way.
     fn key(&self) -> String {
-        match self {
-            Self::Beat { copy, .. } | Self::Farewell { copy, .. } => copy.to_string(),
-        }
+        "heartbeats".to_owned()
     }
 }
 

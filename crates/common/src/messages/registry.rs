@@ -296,11 +296,9 @@ pub enum RegistryEvent {
 
 impl Message for RegistryCommand {
     const TOPIC: Topic = Topic::RegistryCommands;
+    /// One key for all: entries refer to each other, so that whoever decides has to see one command after the other.
     fn key(&self) -> String {
-        match self {
-            Self::Put { entry, .. } => entry.id().to_string(),
-            Self::Delete { id, .. } => id.to_string(),
-        }
+        "registry".to_owned()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use common::settings::Settings;
 use common::{Envelope, MessageId, Timestamp};
-use runtime::{Bus, BusError, Change, Entities, Record};
+use runtime::{Bus, BusError, Change, Duty, Entities, Record};
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -39,6 +39,8 @@ pub(crate) struct Builder {
     pub(crate) engine: Engine,
     pub(crate) bus: Bus,
     pub(crate) settings: Arc<Settings>,
+    /// One copy builds; another would do the same once more.
+    pub(crate) duty: Duty,
     /// Something is to be built.
     pub(crate) wake: Arc<Notify>,
     /// Something was built.
@@ -64,6 +66,7 @@ impl Builder {
     /// Runs until the service ends.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         loop {
+            self.duty.taken().await;
             match self.next().await {
                 Ok(Some(record)) => {
                     if let Err(error) = self.build(record).await {
@@ -99,11 +102,13 @@ impl Builder {
         let Build::Wanted { attempt, .. } = record.build else {
             return Ok(());
         };
+        let before = attempt;
         let attempt = attempt + 1;
         // Durable before the first line is logged, so that an interrupted try and the next one do not share numbers.
         if !self
             .settle(
                 &record,
+                before,
                 Build::Wanted {
                     attempt,
                     not_before: None,
@@ -146,18 +151,19 @@ impl Builder {
             },
             (build, _) => build,
         };
-        self.settle(&record, build).await?;
+        self.settle(&record, attempt, build).await?;
         self.built.notify_one();
         Ok(())
     }
 
-    /// Writes how far it is and reports an end. `false`: the version is not wanted any more.
-    async fn settle(&self, wanted: &VersionRecord, build: Build) -> anyhow::Result<bool> {
+    /// Writes how far it is and reports an end. `false`: the version is not wanted any more, or another copy is at it.
+    async fn settle(&self, wanted: &VersionRecord, tried: u32, build: Build) -> anyhow::Result<bool> {
         let decide = |current: Option<&VersionRecord>, version| {
             let Some(current) = current else {
                 return Ok(Change::Keep);
             };
-            if !matches!(current.build, Build::Wanted { .. }) || current.bundle != wanted.bundle {
+            let same_try = matches!(current.build, Build::Wanted { attempt, .. } if attempt == tried);
+            if !same_try || current.bundle != wanted.bundle {
                 return Ok(Change::Keep);
             }
             let record = VersionRecord {

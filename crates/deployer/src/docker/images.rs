@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use bollard::query_parameters::{BuildImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptions};
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, CreateImageOptionsBuilder, PushImageOptionsBuilder, RemoveImageOptions,
+};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc::UnboundedSender;
@@ -94,6 +96,21 @@ impl Engine {
             Err(error) if !error.is_not_found() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Pulls an image by its digest.
+    pub(crate) async fn pull(&self, image: &str) -> Result<(), EngineError> {
+        let client = self.client().await?;
+        let options = CreateImageOptionsBuilder::new().from_image(image).build();
+        let mut steps = std::pin::pin!(client.create_image(Some(options), None, self.registry.clone()));
+        while let Some(step) = steps.next().await {
+            if let Some(failure) = step?.error_detail {
+                return Err(EngineError::Away(
+                    failure.message.unwrap_or_else(|| "the pull failed".to_owned()),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Pushes an image to its registry.

@@ -64,6 +64,13 @@ impl From<bollard::errors::Error> for EngineError {
                     message,
                 }
             }
+            // The Swarm's word for a change by someone else in between comes as an error of the server.
+            Error::DockerResponseServerError { status_code, message } if message.contains("update out of sequence") => {
+                Self::Refused {
+                    status: status_code,
+                    message,
+                }
+            }
             Error::DockerStreamError { error } => Self::Refused {
                 status: 0,
                 message: error,

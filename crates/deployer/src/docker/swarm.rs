@@ -15,6 +15,19 @@ use super::{Engine, EngineError, INSTALLATION, INSTANCE, Observed, PLAN, Service
 use crate::plan::ServicePlan;
 
 impl Engine {
+    /// Asks whether this Engine answers and manages the swarm.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) async fn manages(&self) -> Result<(), EngineError> {
+        let swarm = self.client().await?.info().await?.swarm.unwrap_or_default();
+        if swarm.control_available == Some(true) {
+            Ok(())
+        } else {
+            Err(EngineError::Away("it does not manage the swarm".to_owned()))
+        }
+    }
+
     /// Looks at everything of this installation.
     pub(crate) async fn observe(&self) -> Result<Observed, EngineError> {
         let client = self.client().await?;
@@ -201,11 +214,15 @@ fn task_seen(task: &Task, nodes: &BTreeMap<String, Node>, local: &Local) -> Task
     let container = status.container_status.unwrap_or_default();
     let node_id = task.node_id.clone().unwrap_or_default();
     let node = nodes.get(&node_id);
-    let state = status.state.map_or(TaskState::Pending, state_of);
+    let mut state = status.state.map_or(TaskState::Pending, state_of);
+    // The Swarm itself says so of a run to completion after a day only.
+    if !state.is_over() && node.is_some_and(is_down) {
+        state = TaskState::Orphaned;
+    }
     let address = if node_id == local.node {
         local.address.clone()
     } else {
-        node.and_then(|node| node.status.clone()?.addr).unwrap_or_default()
+        node.and_then(address_of).unwrap_or_default()
     };
     TaskSeen {
         id: task.id.clone().unwrap_or_default(),
@@ -233,6 +250,18 @@ fn task_seen(task: &Task, nodes: &BTreeMap<String, Node>, local: &Local) -> Task
             .unwrap_or_default(),
         address,
     }
+}
+
+fn is_down(node: &Node) -> bool {
+    let state = node.status.as_ref().and_then(|status| status.state);
+    state == Some(bollard::models::NodeState::DOWN)
+}
+
+/// Where a node is reached. A manager tells of itself as `0.0.0.0`, and where other managers reach it.
+fn address_of(node: &Node) -> Option<String> {
+    let manager = node.manager_status.as_ref().and_then(|manager| manager.addr.as_ref());
+    let manager = manager.and_then(|address| Some(address.rsplit_once(':')?.0.to_owned()));
+    manager.or_else(|| node.status.as_ref()?.addr.clone())
 }
 
 fn port(port: &EndpointPortConfig) -> Option<(u16, u16)> {
@@ -286,5 +315,21 @@ mod tests {
         );
         assert_eq!(seen.address, "127.0.0.1");
         assert_eq!(seen.created.to_string(), "2026-01-01T00:00:00.123Z");
+
+        let node = |state: &str, manager: serde_json::Value| -> BTreeMap<String, Node> {
+            let node = serde_json::json!({"Status": {"State": state, "Addr": "0.0.0.0"}, "ManagerStatus": manager});
+            BTreeMap::from([("n".to_owned(), serde_json::from_value(node).unwrap())])
+        };
+        let elsewhere = Local {
+            node: "m".to_owned(),
+            ..local
+        };
+        let manager = serde_json::json!({"Addr": "10.0.0.2:2377"});
+        assert_eq!(
+            task_seen(&task, &node("ready", manager), &elsewhere).address,
+            "10.0.0.2"
+        );
+        let lost = task_seen(&task, &node("down", serde_json::Value::Null), &elsewhere);
+        assert_eq!((lost.state, lost.address.as_str()), (TaskState::Orphaned, "0.0.0.0"));
     }
 }

@@ -2,7 +2,7 @@
 
 use common::messages::instance::{Endpoint, InstanceState};
 
-use super::{Case, Step, page_address};
+use super::{Case, Image, Step, page_address};
 use crate::backoff::{self, STABLE_MILLIS, SWARM_DELAY_MILLIS};
 use crate::docker::{ServiceSeen, TaskSeen, TaskState};
 use crate::ends::{self, Cause};
@@ -19,6 +19,7 @@ const COUNTED: usize = 100;
 impl Case<'_> {
     /// Compares what is wanted with what is there.
     pub(super) fn observe(&mut self, image: &str) {
+        let image = &self.adopt(image);
         let plan = plan::plan(self.facts.settings, self.instance, image);
         let Some(service) = self.facts.service else {
             return self.launch_again(plan);
@@ -33,6 +34,18 @@ impl Case<'_> {
             self.observe_task(service, &tasks);
         } else {
             self.observe_service(service, plan, &tasks);
+        }
+    }
+
+    /// The image to run: the one it was launched with, or, where a host could not get that one, what the version has now.
+    fn adopt(&mut self, image: &str) -> String {
+        let rejected = self.facts.tasks.iter().any(|task| task.state == TaskState::Rejected);
+        match &self.facts.image {
+            Image::Ready(newer) if rejected && newer != image => {
+                self.record.image = Some(newer.clone());
+                newer.clone()
+            }
+            _ => image.to_owned(),
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::messages::health::{HealthState, ServiceCopy, ServiceEvent, ServiceHealth};
 use common::{Envelope, MessageId, Timestamp};
 use runtime::health::Part;
-use runtime::{Applied, ApplyError, Bus, BusError, Change, Entities, Record, StoreError};
+use runtime::{Applied, ApplyError, Bus, BusError, Change, Duty, Entities, Record, StoreError};
 
 use crate::board::Board;
 use crate::liveness::Verdict;
@@ -166,7 +166,7 @@ fn name(state: HealthState) -> &'static str {
 ///
 /// # Errors
 /// Never.
-pub async fn run(mut verdicts: Verdicts, part: Part) -> anyhow::Result<()> {
+pub async fn run(mut verdicts: Verdicts, duty: Duty, part: Part) -> anyhow::Result<()> {
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -175,6 +175,11 @@ pub async fn run(mut verdicts: Verdicts, part: Part) -> anyhow::Result<()> {
             part.ready();
         } else {
             part.waits_for("its own heartbeat to come back from kafka");
+        }
+        if !duty.held() {
+            // Whoever judges meanwhile knows better.
+            verdicts.known = None;
+            continue;
         }
         if let Err(error) = verdicts.judge_all(Timestamp::now()).await {
             tracing::warn!(%error, "a verdict waits");

@@ -70,17 +70,39 @@ pub enum Link {
 }
 
 /// Where a server listens, and how.
-#[derive(Debug)]
 pub struct Door {
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    open: Option<Open>,
+}
+
+/// Says whether connections are let in.
+pub type Open = Arc<dyn Fn() -> bool + Send + Sync>;
+
+impl std::fmt::Debug for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Door")
+            .field("listener", &self.listener)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Door {
     /// With TLS where there is something to show.
     #[must_use]
     pub fn new(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Self {
-        Self { listener, tls }
+        Self {
+            listener,
+            tls,
+            open: None,
+        }
+    }
+
+    /// Lets connections in only while `open` says so: the others are closed at once, so that who knows another door goes there.
+    #[must_use]
+    pub fn open_while(self, open: Option<Open>) -> Self {
+        Self { open, ..self }
     }
 }
 
@@ -100,7 +122,7 @@ pub async fn serve(
     limits: Limits,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Door { listener, tls } = door.into();
+    let Door { listener, tls, open } = door.into();
     let tls = tls.map(TlsAcceptor::from);
     let router = router.layer(RequestBodyTimeoutLayer::new(BODY_PAUSE));
     let room = Arc::new(Semaphore::new(limits.connections));
@@ -117,6 +139,7 @@ pub async fn serve(
             }
         };
         match accepted {
+            Ok(((stream, _), _)) if open.as_ref().is_some_and(|open| !open()) => drop(stream),
             Ok(((stream, address), permit)) => {
                 let served = opened(stream, tls.clone(), address, router.clone(), limits, shutdown.clone());
                 connections.spawn(async move {

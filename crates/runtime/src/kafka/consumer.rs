@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Envelope, Message, Timestamp};
@@ -20,6 +20,11 @@ use crate::bus::{BatchHandler, DecodeError, HandleError, Handler, Placed, Record
 
 /// A handler that takes longer has lost a dependency; the message is tried again.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time between two polls of a consumer that keeps its partitions, in milliseconds; longer than a handler may take.
+const MAX_POLL_MS: &str = "60000";
+/// How long a consumer that ends waits until it has left its group, and how it looks whether it has.
+const LEAVING: Duration = Duration::from_secs(2);
+const LEAVING_STEP: Duration = Duration::from_millis(50);
 /// First and longest wait between tries.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
@@ -39,6 +44,8 @@ pub struct BatchLimits {
 #[derive(Debug, Default)]
 pub struct ConsumerStatus {
     assigned: AtomicBool,
+    /// How often partitions were taken away.
+    revoked: AtomicU64,
 }
 
 impl ConsumerStatus {
@@ -46,6 +53,10 @@ impl ConsumerStatus {
     #[must_use]
     pub fn assigned(&self) -> bool {
         self.assigned.load(Ordering::Relaxed)
+    }
+
+    fn revoked(&self) -> u64 {
+        self.revoked.load(Ordering::Relaxed)
     }
 }
 
@@ -68,7 +79,10 @@ impl ConsumerContext for Context {
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Assign(_) => self.status.assigned.store(true, Ordering::Relaxed),
-            Rebalance::Revoke(_) => self.status.assigned.store(false, Ordering::Relaxed),
+            Rebalance::Revoke(_) => {
+                self.status.assigned.store(false, Ordering::Relaxed);
+                self.status.revoked.fetch_add(1, Ordering::Relaxed);
+            }
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed"),
         }
     }
@@ -126,6 +140,7 @@ pub async fn consume_batches<M: Message, H: BatchHandler<M>>(
         let mut batch: Vec<Placed<M>> = Vec::new();
         let mut ends = std::collections::BTreeMap::new();
         let mut deadline = None;
+        let revoked = reader.status.revoked();
         while batch.len() < limits.messages {
             let wait = async {
                 match deadline {
@@ -143,6 +158,12 @@ pub async fn consume_batches<M: Message, H: BatchHandler<M>>(
                 }
                 message = reader.consumer.recv() => message,
             };
+            if reader.status.revoked() != revoked {
+                // What was collected comes again from the committed offsets, here or at another copy.
+                batch.clear();
+                ends.clear();
+                break;
+            }
             let Some(message) = reader.fresh(message)? else {
                 continue;
             };
@@ -165,6 +186,7 @@ pub async fn consume_batches<M: Message, H: BatchHandler<M>>(
 struct Reader<M> {
     consumer: StreamConsumer<Context>,
     publisher: Arc<KafkaPublisher>,
+    status: Arc<ConsumerStatus>,
     topic: String,
     kind: std::marker::PhantomData<fn() -> M>,
 }
@@ -181,20 +203,20 @@ impl<M: Message> Reader<M> {
             .set("group.instance.id", format!("{}@{}", config.service, config.host))
             .set("enable.auto.commit", "true")
             .set("auto.commit.interval.ms", "1000")
-            // Longer than Kafka takes to come back from a crash: a member that gave up meanwhile is fenced by its former
-            // self. A process that comes back does not wait for it, it takes its own place again.
-            .set("session.timeout.ms", "20000")
+            .set("session.timeout.ms", config.session_timeout_ms())
             .set("heartbeat.interval.ms", "1000")
-            // Handlers that wait for a dependency do not poll; the stall guard finds loops that hang.
-            .set("max.poll.interval.ms", "86400000")
+            // A handler that waits for a dependency does not poll. After this long its partitions go to another copy, which may have
+            // what this one lacks; and no rebalance waits longer. The message is handled again, there or here.
+            .set("max.poll.interval.ms", MAX_POLL_MS)
             .create_with_context(Context {
-                status,
+                status: status.clone(),
                 pulse: config.vitals.enter(format!("consumer of {}", M::TOPIC.name())),
             })?;
         consumer.subscribe(&[&topic])?;
         Ok(Self {
             consumer,
             publisher,
+            status,
             topic,
             kind: std::marker::PhantomData,
         })
@@ -318,7 +340,17 @@ impl<M: Message> Reader<M> {
         if let Err(error) = self.consumer.commit_consumer_state(rdkafka::consumer::CommitMode::Sync) {
             tracing::debug!(topic = self.topic, %error, "nothing was committed at the end");
         }
-        // Dropping a consumer blocks until it has left.
+        // A static member that is only dropped keeps its partitions until its session is over; one that unsubscribes gives them to the
+        // other copies at once.
+        self.consumer.unsubscribe();
+        let left = async {
+            while self.status.assigned() {
+                tokio::time::timeout(LEAVING_STEP, self.consumer.recv()).await.ok();
+            }
+        };
+        if tokio::time::timeout(LEAVING, left).await.is_err() {
+            tracing::debug!(topic = self.topic, "left without an answer");
+        }
         tokio::task::spawn_blocking(move || drop(self.consumer)).await?;
         Ok(())
     }

@@ -135,6 +135,14 @@ impl KafkaConfig {
         format!("{}.{topic}.dead", self.name)
     }
 
+    /// How long a member of a group may be silent until its partitions go to others.
+    ///
+    /// One broker: longer than it takes to come back from a crash, because a member that gave up meanwhile is fenced by its former self. A process
+    /// that comes back does not wait for it, it takes its own place again. Of several brokers one is always there.
+    fn session_timeout_ms(&self) -> &'static str {
+        if self.replication >= 3 { "10000" } else { "20000" }
+    }
+
     fn client(&self, role: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
@@ -144,6 +152,8 @@ impl KafkaConfig {
                 format!("{}.{}.{role}@{}", self.name, self.service, self.host),
             )
             .set("socket.keepalive.enable", "true")
+            // A broker whose host is gone says nothing: ask another before anyone waits for this one for a minute.
+            .set("socket.timeout.ms", "10000")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "500")
             .set("topic.metadata.refresh.interval.ms", "10000")

@@ -117,15 +117,6 @@ pub fn is_duplicate(error: &mongodb::error::Error) -> bool {
 }
 
 fn encode(document: &Document) -> BsonDocument {
-    let outbox: Vec<Bson> = document
-        .outbox
-        .iter()
-        .map(|record| {
-            // An array of documents: FerretDB takes no arrays in arrays.
-            let headers: Vec<Bson> = record.headers.iter().map(|(key, value)| Bson::Document(doc! { "key": key, "value": value })).collect();
-            Bson::Document(doc! { "topic": &record.topic, "key": &record.key, "payload": record.payload.clone(), "headers": headers })
-        })
-        .collect();
     let mut index = BsonDocument::new();
     for (key, value) in &document.index {
         index.insert(key, value);
@@ -137,9 +128,51 @@ fn encode(document: &Document) -> BsonDocument {
         "body": document.body.clone(),
         "seen": document.seen.clone(),
         "pending": !document.outbox.is_empty(),
-        "outbox": outbox,
+        "outbox": encode_records(&document.outbox),
+        "newest": encode_records(&document.newest),
         "index": index,
     }
+}
+
+fn encode_records(records: &[Record]) -> Vec<Bson> {
+    let one = |record: &Record| {
+        // An array of documents: FerretDB takes no arrays in arrays.
+        let headers = record.headers.iter();
+        let headers: Vec<Bson> = headers
+            .map(|(key, value)| Bson::Document(doc! { "key": key, "value": value }))
+            .collect();
+        Bson::Document(
+            doc! { "topic": &record.topic, "key": &record.key, "payload": record.payload.clone(), "headers": headers },
+        )
+    };
+    records.iter().map(one).collect()
+}
+
+fn decode_records(list: &[Bson]) -> Result<Vec<Record>, String> {
+    let text = |record: &BsonDocument, name: &str| {
+        let found = record.get_str(name).map(ToOwned::to_owned);
+        found.map_err(|error| error.to_string())
+    };
+    let one = |item: &Bson| {
+        let record = item.as_document().ok_or("a record is no document")?;
+        let headers = record.get_array("headers").map_err(|error| error.to_string())?;
+        Ok(Record {
+            topic: text(record, "topic")?,
+            key: text(record, "key")?,
+            payload: record.get_str("payload").ok().map(ToOwned::to_owned),
+            headers: headers
+                .iter()
+                .filter_map(|pair| {
+                    let pair = pair.as_document()?;
+                    Some((
+                        pair.get_str("key").ok()?.to_owned(),
+                        pair.get_str("value").ok()?.to_owned(),
+                    ))
+                })
+                .collect(),
+        })
+    };
+    list.iter().map(one).collect()
 }
 
 fn stored(version: u64) -> i64 {
@@ -158,34 +191,17 @@ fn decode(collection: &str, found: &BsonDocument) -> Result<Document, StoreError
             .filter_map(|item| item.as_str().map(ToOwned::to_owned))
             .collect::<Vec<_>>()
     };
-    let mut outbox = Vec::new();
-    for item in found.get_array("outbox").map_err(|error| corrupt(&error))? {
-        let record = item
-            .as_document()
-            .ok_or_else(|| corrupt(&"an outbox record is no document"))?;
-        let headers = record.get_array("headers").map_err(|error| corrupt(&error))?;
-        outbox.push(Record {
-            topic: record.get_str("topic").map_err(|error| corrupt(&error))?.to_owned(),
-            key: record.get_str("key").map_err(|error| corrupt(&error))?.to_owned(),
-            payload: record.get_str("payload").ok().map(ToOwned::to_owned),
-            headers: headers
-                .iter()
-                .filter_map(|pair| {
-                    let pair = pair.as_document()?;
-                    Some((
-                        pair.get_str("key").ok()?.to_owned(),
-                        pair.get_str("value").ok()?.to_owned(),
-                    ))
-                })
-                .collect(),
-        });
-    }
+    let records = |name: &str| found.get_array(name).map(|list| decode_records(list));
+    let outbox = records("outbox").map_err(|error| corrupt(&error))?;
+    // Absent in documents of earlier releases.
+    let newest = records("newest").unwrap_or_else(|_| Ok(Vec::new()));
     let version = found.get_i64("version").map_err(|error| corrupt(&error))?;
     Ok(Document {
         version: u64::try_from(version).map_err(|error| corrupt(&error))?,
         body: found.get_str("body").ok().map(ToOwned::to_owned),
         seen: found.get_array("seen").map(|list| strings(list)).unwrap_or_default(),
-        outbox,
+        outbox: outbox.map_err(|error| corrupt(&error))?,
+        newest: newest.map_err(|error| corrupt(&error))?,
         index: found
             .get_document("index")
             .map(|index| {

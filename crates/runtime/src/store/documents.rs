@@ -20,6 +20,8 @@ pub struct Document {
     pub seen: Vec<String>,
     /// Records to publish.
     pub outbox: Vec<Record>,
+    /// The newest record of each key on compacted topics, published or not: what has to be the last word there.
+    pub newest: Vec<Record>,
     /// Values to look up by.
     pub index: BTreeMap<String, String>,
 }

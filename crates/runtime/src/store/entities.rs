@@ -226,10 +226,12 @@ impl<T: Entity> Entities<T> {
         }
         if let Err(error) = self.bus.send(&document.outbox).await {
             tracing::warn!(collection = T::COLLECTION, id = document.id, %error, "outbox waits");
+            // It may have reached Kafka nevertheless, behind what another process sent meanwhile.
+            self.have_the_last_word(&document).await;
             return;
         }
         let sent = document.outbox.clone();
-        let mut current = document;
+        let mut current = document.clone();
         for attempt in 0..TRIES {
             let expected = current.version;
             current.outbox.retain(|record| !sent.contains(record));
@@ -249,8 +251,31 @@ impl<T: Entity> Entities<T> {
             }
             match self.documents.find(T::COLLECTION, &current.id).await {
                 Ok(Some(newer)) if newer.outbox.iter().any(|record| sent.contains(record)) => current = newer,
-                _ => return,
+                Ok(_) => return self.have_the_last_word(&document).await,
+                Err(_) => return,
             }
+        }
+    }
+
+    /// Another process may have published newer records of a document before ours reached Kafka. A compacted topic keeps what came last, so that
+    /// what is newest is said once more; readers keep the highest version and learn nothing new.
+    async fn have_the_last_word(&self, ours: &Document) {
+        let mut said = ours.newest.clone();
+        for _ in 0..TRIES {
+            let newest = match self.documents.find(T::COLLECTION, &ours.id).await {
+                Ok(Some(found)) if found.outbox.iter().any(|record| ours.outbox.contains(record)) => return,
+                Ok(Some(found)) => found.newest,
+                Ok(None) => ours.newest.iter().map(Record::end_of_key).collect(),
+                Err(_) => return,
+            };
+            if newest == said {
+                return;
+            }
+            if let Err(error) = self.bus.send(&newest).await {
+                tracing::warn!(collection = T::COLLECTION, id = ours.id, %error, "an older event may be the last one");
+                return;
+            }
+            said = newest;
         }
     }
 
@@ -302,6 +327,11 @@ fn next<T: Entity>(
     seen.extend(cause.map(ToOwned::to_owned));
     let surplus = seen.len().saturating_sub(SEEN);
     seen.drain(..surplus);
+    let mut newest = current.map(|document| document.newest.clone()).unwrap_or_default();
+    for record in records.iter().filter(|record| record.is_compacted()) {
+        newest.retain(|older| (&older.topic, &older.key) != (&record.topic, &record.key));
+        newest.push(record.clone());
+    }
     let mut outbox = current.map(|document| document.outbox.clone()).unwrap_or_default();
     outbox.extend(records);
     let index = entity
@@ -316,6 +346,7 @@ fn next<T: Entity>(
         body,
         seen,
         outbox,
+        newest,
         index,
     })
 }

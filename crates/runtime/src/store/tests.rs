@@ -113,3 +113,78 @@ async fn lists_by_indexed_field() {
     let odd = counters.list(&[("parity", "1")]).await.unwrap();
     assert_eq!(odd.iter().map(|stored| stored.id.as_str()).collect::<Vec<_>>(), ["a"]);
 }
+
+/// A bus that another process overtakes: it holds back what was sent first until the other has had its say.
+struct Slow {
+    inner: Arc<MemoryBus>,
+    other: std::sync::Mutex<Option<futures_util::future::BoxFuture<'static, ()>>>,
+}
+
+#[async_trait::async_trait]
+impl crate::bus::Publisher for Slow {
+    fn enqueue(&self, record: &Record) -> Result<crate::bus::Delivery, crate::BusError> {
+        let other = self.other.lock().unwrap().take();
+        let (inner, record) = (self.inner.clone(), record.clone());
+        Ok(Box::pin(async move {
+            if let Some(other) = other {
+                other.await;
+            }
+            inner.enqueue(&record)?.await
+        }))
+    }
+
+    async fn room(&self) {}
+}
+
+#[tokio::test]
+async fn an_older_event_that_arrives_late_is_not_the_last_word() {
+    let event = |text: &str| Record {
+        payload: Some(text.to_owned()),
+        ..Record::tombstone(Topic::ScheduleEvents, "one".to_owned())
+    };
+    let put = move |count: u64, text: &'static str| {
+        move |_: Option<&Counter>, _| {
+            Ok::<_, String>(Change::Put {
+                entity: Counter { count },
+                records: vec![event(text)],
+            })
+        }
+    };
+    let last = |memory: &MemoryBus| memory.records().last().and_then(|record| record.payload.clone());
+    for deleted in [false, true] {
+        let (memory, bus) = MemoryBus::bus("test");
+        let documents = Arc::new(MemoryDocuments::default());
+        let other = Entities::<Counter>::new(documents.clone(), bus);
+        let meanwhile = Box::pin(async move {
+            assert_eq!(other.sweep().await.unwrap(), 1);
+            if deleted {
+                let delete = |_: Option<&Counter>, _| {
+                    Ok::<_, String>(Change::Delete {
+                        records: vec![event("").end_of_key()],
+                    })
+                };
+                other.apply("one", None, delete).await.unwrap();
+            } else {
+                other.apply("one", None, put(2, "second")).await.unwrap();
+            }
+        });
+        let slow = Arc::new(Slow {
+            inner: memory.clone(),
+            other: std::sync::Mutex::new(Some(meanwhile)),
+        });
+        let late = Entities::<Counter>::new(documents, crate::Bus::new(slow, "test"));
+        late.apply("one", None, put(1, "first")).await.unwrap();
+        assert!(
+            memory
+                .records()
+                .iter()
+                .rev()
+                .any(|record| record.payload.as_deref() == Some("first"))
+        );
+        assert_eq!(
+            last(&memory).as_deref(),
+            (!deleted).then_some("second"),
+            "deleted: {deleted}"
+        );
+    }
+}

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use common::messages::instance::InstanceEvent;
 use common::{Envelope, InstanceId, MessageId};
-use runtime::{ApplyError, Change, Entities, HandleError, Handler, StoreError};
+use runtime::kafka::Tail;
+use runtime::{ApplyError, Change, Entities, HandleError, Handler, StoreError, TailItem};
 
 use crate::store::Tracked;
 
@@ -39,6 +40,25 @@ impl InstanceEvents {
             Ok(_) => Ok(()),
             Err(ApplyError::Store(error)) => Err(error),
             Err(ApplyError::Refused(never)) => match never {},
+        }
+    }
+}
+
+/// Hears of ends as they come, besides the group: while the partitions of a copy that died wait for another one, no occurrence is skipped
+/// because of an instance that is over.
+///
+/// # Errors
+/// When the tail fails for good.
+pub async fn hear(events: InstanceEvents, mut tail: Tail<InstanceEvent>) -> anyhow::Result<()> {
+    loop {
+        if let TailItem::Message(placed) = tail.next().await?
+            && let InstanceEvent::Changed { instance } = &placed.envelope.message
+            && instance.state.is_final()
+        {
+            let schedule = instance.spec.schedule.to_string();
+            if let Err(error) = events.over(&schedule, instance.id, placed.envelope.id).await {
+                tracing::debug!(instance = %instance.id, %error, "that it is over comes with the group");
+            }
         }
     }
 }

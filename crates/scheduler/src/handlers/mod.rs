@@ -3,7 +3,7 @@
 mod instances;
 mod schedules;
 
-pub use instances::InstanceEvents;
+pub use instances::{InstanceEvents, hear};
 pub use schedules::ScheduleCommands;
 
 #[cfg(test)]

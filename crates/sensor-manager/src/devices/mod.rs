@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use common::messages::action::DeviceCommand;
+use common::messages::action::{DeviceCommand, DeviceEvent};
 use common::{ActionId, DeviceId, Timestamp};
 use runtime::bus::Delivery;
 use runtime::{BusError, Context, Record, TailFrom, TailItem};
@@ -93,7 +93,23 @@ impl Commands {
                 }
             }
         });
+        commands.hear_reports(context);
         commands
+    }
+
+    /// What a device reports to another copy is over here, too.
+    fn hear_reports(self: &Arc<Self>, context: &Context) {
+        let (hearing, context_) = (self.clone(), context.clone());
+        context.spawn_until_shutdown("reports of devices", async move {
+            let mut tail = context_.tail::<DeviceEvent>(TailFrom::End).await?;
+            loop {
+                if let TailItem::Message(placed) = tail.next().await?
+                    && let Some((device, command)) = report::ends(&placed.envelope.message)
+                {
+                    hearing.state().pending.end(device, command);
+                }
+            }
+        });
     }
 
     /// Takes a message of the topic in and wakes who waits for it.

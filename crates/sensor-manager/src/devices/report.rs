@@ -76,6 +76,16 @@ pub(crate) fn envelope(source: &str, event: DeviceEvent) -> Envelope<DeviceEvent
     Envelope::first(id, source, at, event)
 }
 
+/// Returns the command that an event ends, and its device.
+pub(super) fn ends(event: &DeviceEvent) -> Option<(DeviceId, ActionId)> {
+    match event {
+        DeviceEvent::Acknowledged { command, device, .. } | DeviceEvent::Failed { command, device, .. } => {
+            Some((*device, *command))
+        }
+        DeviceEvent::Sent { .. } => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

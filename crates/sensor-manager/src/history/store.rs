@@ -71,7 +71,15 @@ impl HistoryStore {
     /// # Errors
     /// When the store fails.
     pub async fn note(&self, ends: &Position) -> Result<Position, StoreError> {
-        let noted = self.change(|progress| progress.next.extend(ends)).await?;
+        let noted = self
+            .change(|progress| {
+                for (partition, end) in ends {
+                    let next = progress.next.entry(*partition).or_insert(*end);
+                    // One that is late does not take back what another copy has written since.
+                    *next = (*next).max(*end);
+                }
+            })
+            .await?;
         Ok(noted.next)
     }
 

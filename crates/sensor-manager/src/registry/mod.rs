@@ -5,10 +5,10 @@
 //!
 //! # What is guaranteed
 //! Each entry changes by compare-and-swap. That entries refer only to what exists is checked with the store's lists just
-//! before. One process handles the commands one after the other, so with one sensor manager the check is exact. With
-//! several, two commands on different partitions may pass at the same moment (a sensor is put into a location that is
-//! being deleted): the reference then dangles, which readers treat as not there, and which the next change of the entry
-//! refuses until it is mended.
+//! before. All commands have one key, so that one process handles them one after the other, however many copies there are. When
+//! the partition goes to another copy while a command is being handled, that one is handled again, and two may pass at the
+//! same moment (a sensor is put into a location that is being deleted): the reference then dangles, which readers treat as not
+//! there, and which the next change of the entry refuses until it is mended.
 
 pub mod decide;
 pub mod directory;

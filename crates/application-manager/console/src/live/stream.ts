@@ -11,6 +11,8 @@ export interface StreamListener {
 }
 
 const SETTLE_MS = 120;
+/** The server says something every 15 s; one that is silent for so long is gone. */
+const SILENCE_MS = 40_000;
 const RETRY_MS = [1000, 2000, 5000, 10_000];
 
 /** The one event stream of this browser. Topics are part of its address, so other topics mean another connection. */
@@ -20,6 +22,7 @@ export class Stream {
   private open: string[] = [];
   private wanted: string[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private silence: ReturnType<typeof setTimeout> | undefined;
   private failures = 0;
   private closed = false;
 
@@ -34,6 +37,7 @@ export class Stream {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    clearTimeout(this.silence);
     this.source?.close();
     this.next?.close();
   }
@@ -59,6 +63,7 @@ export class Stream {
       this.next = undefined;
       this.open = topics;
       this.failures = 0;
+      this.listenTo(source);
       this.listener.opened(topics.filter((topic) => !known.includes(topic)));
       if (!serves(this.open, this.wanted)) this.connectIn(SETTLE_MS);
     };
@@ -67,8 +72,17 @@ export class Stream {
     };
     source.onmessage = (event: MessageEvent<string>) => {
       const { topic, data } = JSON.parse(event.data) as { topic: string; data: unknown };
-      this.listener.event(topic, data);
+      if (source === this.source) this.listenTo(source);
+      if (topic !== 'beat') this.listener.event(topic, data);
     };
+  }
+
+  /** A host that is lost ends no connection: only its silence tells. */
+  private listenTo(source: EventSource): void {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => {
+      if (source === this.source) this.failed(source);
+    }, SILENCE_MS);
   }
 
   /** A broken connection is made anew by us, not by the browser: topics may have changed, and 401 must end it. */

@@ -107,7 +107,7 @@ struct Address {
 }
 
 fn credentials(app: &App, id: ConnectorId, secret: Option<String>) -> Credentials {
-    let host = app.public_address.clone();
+    let host = app.device_address(id);
     Credentials {
         username: id.to_string(),
         secret,

@@ -1,0 +1,115 @@
+//! Making what differs so.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use hosts::{Access as _, Action, Input, Item, Kind, Remote, apply};
+
+use super::{Member, Run};
+use crate::failure::Exit;
+use crate::fleet::connection::Problem;
+use crate::fleet::items::Stage;
+use crate::fleet::status;
+use crate::progress::{Reporter, seconds};
+
+impl Run<'_> {
+    /// Makes everything of one stage so. Tells whether there was anything to do.
+    pub(super) async fn make(&mut self, stage: Stage, reporter: &dyn Reporter) -> bool {
+        let all: Vec<(usize, Arc<Remote>)> = self
+            .members
+            .iter()
+            .map(|member| (member.index, member.access.clone()))
+            .collect();
+        let one = async |member: &Member| {
+            let (mut count, plan) = (0, member.plan.as_ref());
+            for action in plan.into_iter().flat_map(|plan| &plan.actions) {
+                let Some((_, item)) = member.items.get(action.item).filter(|(when, _)| *when == stage) else {
+                    continue;
+                };
+                make_one(member, item, action, &all, reporter).await?;
+                count += 1;
+            }
+            Ok(count)
+        };
+        let mut made = Vec::new();
+        match stage {
+            // One after the other: a swarm takes its managers in one by one.
+            Stage::Join => {
+                for member in &self.members {
+                    made.push(one(member).await);
+                }
+            }
+            // Those of one host are away while the others work. The first host that does not get ready keeps the next from the same fate.
+            Stage::Services if !self.invented && !self.fleet.on.options.rotate => {
+                for member in &self.members {
+                    if made.iter().any(Result::is_err) {
+                        made.push(Ok(0));
+                        continue;
+                    }
+                    let outcome = match one(member).await {
+                        Ok(count) if count > 0 => self.wait_for(member).await.map(|()| count),
+                        outcome => outcome,
+                    };
+                    made.push(outcome);
+                }
+            }
+            _ => made = join_all(self.members.iter().map(one)).await,
+        }
+        self.settle(made).into_iter().sum::<usize>() > 0
+    }
+
+    /// Waits until everything on a host is ready.
+    pub(super) async fn wait_for(&self, member: &Member) -> Result<(), Problem> {
+        let script = status::ready_script(&self.fleet.inventory, member.index);
+        let answer = member.access.root(&script, Duration::from_secs(180)).await?;
+        if answer.succeeded() {
+            return Ok(());
+        }
+        Err(Problem {
+            exit: Exit::Unhealthy,
+            message: format!("{}: {}", member.access.host(), answer.last_lines(20).join("\n    ")),
+        })
+    }
+}
+
+/// What another host must say before something can be made here.
+async fn asked(host: &str, name: &str, input: &Input, all: &[(usize, Arc<Remote>)]) -> Result<String, Problem> {
+    let Some((_, other)) = all.iter().find(|(index, _)| *index == input.host) else {
+        return Err(Problem {
+            exit: Exit::Unreachable,
+            message: format!("{host}: {name} needs another host, which is away"),
+        });
+    };
+    let answer = other.root(&input.script, Duration::from_secs(60)).await?;
+    if answer.succeeded() {
+        return Ok(answer.stdout.trim().to_owned());
+    }
+    Err(Problem {
+        exit: Exit::Failed,
+        message: format!(
+            "{host}: {name} failed on {}: {}",
+            other.host(),
+            answer.last_lines(3).join(" / ")
+        ),
+    })
+}
+
+async fn make_one(
+    member: &Member,
+    item: &Item,
+    action: &Action,
+    all: &[(usize, Arc<Remote>)],
+    reporter: &dyn Reporter,
+) -> Result<(), Problem> {
+    let began = Instant::now();
+    let host = member.access.host();
+    let input = match &item.kind {
+        Kind::State { input: Some(input), .. } => Some(asked(host, &item.name, input, all).await?),
+        _ => None,
+    };
+    let packages = member.plan.as_ref().and_then(|plan| plan.facts.packages);
+    apply::make(&*member.access, item, packages, input.as_deref()).await?;
+    reporter.says(&format!("{host}  {}: done ({})", action.name, seconds(began.elapsed())));
+    Ok(())
+}

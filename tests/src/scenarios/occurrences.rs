@@ -1,0 +1,59 @@
+//! Occurrences that fall due while something is broken: each must become one instance that succeeds.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use common::Timestamp;
+use serde_json::json;
+
+use crate::client::Client;
+use crate::site::{bundle, id};
+use crate::wait::until;
+
+const ENDED: Duration = Duration::from_secs(120);
+const APPLICATION: &str = "daily-report";
+
+/// Some schedules of one occurrence each.
+pub(super) struct Occurrences {
+    schedules: BTreeSet<String>,
+}
+
+impl Occurrences {
+    /// Uploads what they run.
+    pub(super) async fn prepare(admin: &Client) -> Result<()> {
+        admin.upload(bundle(APPLICATION, APPLICATION)?).await.map(drop)
+    }
+
+    /// Plans so many, one every few seconds from now on.
+    pub(super) async fn plan(admin: &Client, location: &str, count: i64, every: Duration) -> Result<Self> {
+        let (now, mut schedules) = (Timestamp::now(), BTreeSet::new());
+        let every = i64::try_from(every.as_millis())?;
+        for turn in 1..=count {
+            let schedule = json!({
+                "name": format!("Occurrence {turn}"), "application": APPLICATION, "location": location, "parameters": { "hours": 1 },
+                "when": { "kind": "once", "at": now.plus_millis(turn * every) },
+            });
+            schedules.insert(id(&admin.post("/api/v1/schedules", &schedule).await?)?);
+        }
+        Ok(Self { schedules })
+    }
+
+    /// Waits until each has become one instance that succeeded.
+    pub(super) async fn end(self, admin: &Client) -> Result<()> {
+        until("every occurrence has run once", ENDED, || async {
+            let instances = admin.list("/api/v1/instances").await?;
+            let of = |schedule: &String| {
+                let own = instances
+                    .iter()
+                    .filter(|instance| instance["schedule"] == schedule.as_str());
+                own.map(|instance| instance["state"].as_str().unwrap_or_default().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            let states: Vec<Vec<String>> = self.schedules.iter().map(of).collect();
+            ensure!(states.iter().all(|own| own == &["succeeded"]), "{states:?}");
+            Ok(Some(()))
+        })
+        .await
+    }
+}
