@@ -155,4 +155,41 @@ mod checks {
             }
         }
     }
+
+    /// Rules and dashboards are read by other programs, which say nothing when a name is wrong.
+    #[test]
+    fn what_is_watched_is_measured() {
+        let code: String = sources().into_iter().map(|(_, text)| text).collect();
+        for file in ["alerts.yml", "dashboard.json"] {
+            let text = fs::read_to_string(root().join("deploy/monitoring").join(file)).unwrap();
+            let names: std::collections::BTreeSet<&str> = text
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .filter(|word| word.contains('_') && word.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+                .filter(|word| {
+                    [
+                        "_total",
+                        "_seconds",
+                        "_seconds_count",
+                        "_bytes",
+                        "_services",
+                        "_components",
+                        "_lag",
+                        "_held",
+                        "_waiting",
+                        "_connections",
+                    ]
+                    .iter()
+                    .any(|end| word.ends_with(end))
+                })
+                .collect();
+            assert!(names.len() > 5, "{file}: {names:?}");
+            for name in names {
+                let measured = name.strip_suffix("_count").unwrap_or(name);
+                assert!(
+                    code.contains(&format!("\"{measured}\"")),
+                    "{file}: nothing measures {name}"
+                );
+            }
+        }
+    }
 }

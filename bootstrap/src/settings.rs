@@ -50,6 +50,7 @@ pub(crate) fn derive(config: &Config, layout: &Layout, facts: &HostFacts) -> Set
         public_address: host.address.unwrap_or_else(|| facts.address.clone()),
         internal_address: Ipv4Addr::LOCALHOST.into(),
         gateways: Gateways::default(),
+        recovery: None,
         certificate: None,
         public_certificate: config
             .tls

@@ -7,6 +7,7 @@ use hosts::Access as _;
 
 use super::Fleet;
 use super::connection::{Problem, connect, failure};
+use super::items::hostctl_account;
 use super::locking::Locks;
 use crate::failure::{Exit, Failure};
 use crate::layout::account;
@@ -73,6 +74,7 @@ impl Fleet {
             "for unit in $({}); do
   case $unit in {name}-kafka|{name}-postgresql|{name}-ferretdb|{name}-registry|{name}-network) ;; *) units=\"$units $unit\" ;; esac
 done
+systemctl stop '{name}-standin@*'
 [ -z \"$units\" ] || systemctl disable -q --now $units",
             self.units()
         )
@@ -123,7 +125,8 @@ done
 ip link delete {bridge} 2>/dev/null
 for unit in $({units}); do rm -f /etc/systemd/system/$unit.service; done; systemctl daemon-reload
 if grep -qs 'platform.settings=' /etc/docker/daemon.json; then rm -f /etc/docker/daemon.json; systemctl try-restart docker; fi
-rm -f /run/{name}-network
+rm -f /run/{name}-network /etc/sudoers.d/{hostctl} /etc/systemd/system/{name}-standin@.service; systemctl daemon-reload
+userdel {hostctl} 2>/dev/null
 if [ \"$(cat {data}/installation 2>/dev/null)\" = {name} ]; then rm -rf {data}; gone=$?; else gone=0; fi
 userdel {account} 2>/dev/null
 exit $gone",
@@ -132,7 +135,8 @@ exit $gone",
             local = names.local,
             bridge = names.bridge,
             registry = crate::registry::address(config),
-            account = account(name)
+            account = account(name),
+            hostctl = hostctl_account(name)
         )
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use common::config::{Config, Mode, Role, Ssh};
-use hosts::ssh::{Identity, Passphrase, Target, Timeouts, Trust};
+use hosts::ssh::{Identity, Passphrase, Target, Timeouts, Trust, known_as};
 
 use super::placement::{Copies, managers, place};
 use crate::installation::console_address;
@@ -111,12 +111,15 @@ impl Inventory {
             .filter(move |machine| machine.roles.contains(&role))
     }
 
-    /// `address:port` of every copy of something, as one host asks them: its own first, and not every host the same one next.
+    /// `address:port` of every copy of something, as one host asks them: its own first, and not every host the same one next. Last the hosts
+    /// where the monitor may start another.
     pub(super) fn gateways(&self, role: Role, port: u16, near: &Machine) -> Vec<SocketAddr> {
         let from = self.machines.iter().position(|machine| machine == near).unwrap_or(0);
         let order = self.machines.iter().cycle().skip(from).take(self.machines.len());
+        let mut order: Vec<&Machine> = order.collect();
+        order.sort_by_key(|machine| !machine.roles.contains(&role));
         order
-            .filter(|machine| machine.roles.contains(&role))
+            .into_iter()
             .map(|machine| (machine.internal, port).into())
             .collect()
     }
@@ -144,6 +147,19 @@ impl Inventory {
     pub(super) fn target(&self, index: usize) -> Option<Target> {
         let (host, machine) = (self.config.hosts.get(index)?, self.machines.get(index)?);
         Some(self.way(&machine.name, &machine.address, &host.ssh))
+    }
+
+    /// By which keys hosts know each other at their internal addresses: those by which this machine knows them. A file that cannot be read says
+    /// nothing; then this machine does not get in either.
+    pub(super) fn known_hosts(&self) -> String {
+        let mut lines: Vec<String> = (0..self.machines.len())
+            .filter_map(|index| Some((self.target(index)?, self.machines.get(index)?)))
+            .filter(|(target, _)| target.trust.fingerprint.is_none())
+            .flat_map(|(target, machine)| known_as(&target, &machine.internal.to_string()).unwrap_or_default())
+            .collect();
+        lines.sort();
+        lines.dedup();
+        lines.into_iter().map(|line| line + "\n").collect()
     }
 
     /// The way to whatever has a name, an address and perhaps words of its own about SSH.

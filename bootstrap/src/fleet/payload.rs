@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use common::config::{Mode, Role, SERVICES};
+use common::config::{Mode, SERVICES};
 use hosts::Upload;
 use sha2::{Digest as _, Sha256};
 
@@ -164,17 +164,6 @@ fn upload(path: &Path) -> Result<Upload> {
         path: path.to_owned(),
         sha256: hex::encode(hash.finalize()),
     })
-}
-
-/// The hosts that need a program.
-pub(super) fn programs_of(roles: &std::collections::BTreeSet<Role>) -> std::collections::BTreeSet<&'static str> {
-    // The node agent is the deployer's program, and every host has one.
-    roles
-        .iter()
-        .map(|role| role.name())
-        .filter(|name| SERVICES.contains(name))
-        .chain(["deployer"])
-        .collect()
 }
 
 #[cfg(test)]

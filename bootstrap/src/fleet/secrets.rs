@@ -14,11 +14,14 @@ use super::inventory::Machine;
 use crate::accounts::{self, Passwords};
 use crate::files;
 use crate::secrets::{self, FIRST_PASSWORD, HOST_TOKEN, TOKEN_KEY};
+use hosts::ssh::{make_key, public_line};
 
 /// Key and certificate of the authority, and what a host shows; the first two are the same everywhere.
 const AUTHORITY_KEY: &str = "ca.key";
 const AUTHORITY: &str = "ca.pem";
 const HOST: &str = "host.pem";
+/// The key that `hostctl` of every host lets in.
+pub(super) const HOSTCTL_KEY: &str = "hostctl.key";
 /// How often the passwords of accounts were made anew: of two sets the newer holds, whoever was away or interrupted.
 const GENERATION: &str = "accounts.generation";
 
@@ -33,6 +36,8 @@ pub(super) struct Secrets {
     authority: Option<Authority>,
     /// The authority that hosts believe, where nobody who was asked has its key.
     believed: Option<String>,
+    /// See [`HOSTCTL_KEY`].
+    hostctl: Option<String>,
     /// Private key and certificate of each host, by its internal address.
     hosts: BTreeMap<Ipv4Addr, String>,
     /// Authorities of infrastructure that somebody else runs, by the name of their file.
@@ -49,7 +54,7 @@ impl std::fmt::Debug for Secrets {
 pub(super) fn script(data_dir: &str) -> String {
     let accounts = accounts::names().join(" ");
     format!(
-        "cd {data_dir}/secrets 2>/dev/null || exit 0\nfor name in {GENERATION} {TOKEN_KEY} {HOST_TOKEN} {FIRST_PASSWORD} {accounts}; do [ -s $name ] && echo \"$name $(cat $name)\"; done; for name in {AUTHORITY_KEY} {HOST} ../etc/{AUTHORITY}; do [ -s $name ] && echo \"$(basename $name) $(base64 -w0 $name)\"; done; exit 0"
+        "cd {data_dir}/secrets 2>/dev/null || exit 0\nfor name in {GENERATION} {TOKEN_KEY} {HOST_TOKEN} {FIRST_PASSWORD} {accounts}; do [ -s $name ] && echo \"$name $(cat $name)\"; done; for name in {AUTHORITY_KEY} {HOST} {HOSTCTL_KEY} ../etc/{AUTHORITY}; do [ -s $name ] && echo \"$(basename $name) $(base64 -w0 $name)\"; done; exit 0"
     )
 }
 
@@ -72,7 +77,7 @@ impl Secrets {
             if stale && accounts.iter().any(|account| account == name) {
                 continue;
             }
-            if [AUTHORITY_KEY, AUTHORITY, HOST].contains(&name) {
+            if [AUTHORITY_KEY, AUTHORITY, HOST, HOSTCTL_KEY].contains(&name) {
                 let text = BASE64
                     .decode(value)
                     .ok()
@@ -88,6 +93,9 @@ impl Secrets {
         if stale {
             return agrees;
         }
+        if self.hostctl.is_none() {
+            self.hostctl = files.remove(HOSTCTL_KEY);
+        }
         if self.believed.is_none() {
             self.believed.clone_from(&certificate);
         }
@@ -101,7 +109,7 @@ impl Secrets {
     fn forget(&mut self) {
         let names = accounts::names();
         self.named.retain(|name, _| !names.contains(name));
-        (self.authority, self.believed) = (None, None);
+        (self.authority, self.believed, self.hostctl) = (None, None, None);
     }
 
     /// Whether the installation has its key: then neither that nor the first admin's password is made up any more.
@@ -125,6 +133,11 @@ impl Secrets {
         }
         for name in accounts::names().into_iter().chain([HOST_TOKEN.to_owned()]) {
             self.named.entry(name).or_insert_with(secrets::random_key);
+        }
+        if self.hostctl.is_none() {
+            let made = make_key(&format!("hostctl of {}", config.name));
+            let (private, _) = made.map_err(|problem| anyhow::anyhow!("no key could be made: {problem:?}"))?;
+            self.hostctl = Some(private);
         }
         for (name, value) in secrets::brought(config)? {
             self.named.insert(name.to_owned(), value);
@@ -190,6 +203,16 @@ impl Secrets {
         (AUTHORITY_KEY, key.unwrap_or_default())
     }
 
+    /// The monitor's key.
+    pub(super) fn hostctl_key(&self) -> &str {
+        self.hostctl.as_deref().unwrap_or_default()
+    }
+
+    /// The line by which hosts know it.
+    pub(super) fn hostctl_line(&self) -> String {
+        public_line(self.hostctl_key()).unwrap_or_default()
+    }
+
     /// The passwords of accounts.
     pub(super) fn passwords(&self) -> Passwords {
         Passwords::of(&self.named)
@@ -209,15 +232,10 @@ impl Secrets {
         all
     }
 
-    /// The other files of a host. Only the one with the console has the first admin's password; only those whose services show it
-    /// have the certificate for people and devices.
-    pub(super) fn files(&self, console: bool, shows: bool) -> BTreeMap<String, String> {
+    /// The other files of a host. Only those with the console have the first admin's password.
+    pub(super) fn files(&self, console: bool) -> BTreeMap<String, String> {
         let (mut files, accounts) = (self.named.clone(), accounts::names());
-        files.retain(|name, _| {
-            !accounts.contains(name)
-                && (console || name != FIRST_PASSWORD)
-                && (shows || name != secrets::PUBLIC_CERTIFICATE)
-        });
+        files.retain(|name, _| !accounts.contains(name) && (console || name != FIRST_PASSWORD));
         files
     }
 
@@ -247,7 +265,7 @@ mod tests {
         secrets.complete(&Config::default()).unwrap();
         let before = secrets.fingerprint("scheduler");
         secrets.complete(&Config::default()).unwrap();
-        assert_eq!(secrets.files(true, true)["token.key"], "aa");
+        assert_eq!(secrets.files(true)["token.key"], "aa");
         assert_eq!(secrets.first_password(), None, "it was used long ago");
         assert_eq!(secrets.fingerprint("scheduler"), before);
         assert!(!format!("{secrets:?}").contains("aa"));
@@ -258,8 +276,8 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.complete(&Config::default()).unwrap();
         assert!(secrets.first_password().is_some());
-        assert_eq!(secrets.files(true, true).len(), 3);
-        assert_eq!(secrets.files(false, true).len(), 2);
+        assert_eq!(secrets.files(true).len(), 3);
+        assert_eq!(secrets.files(false).len(), 2);
         assert_eq!(secrets.accounts().len(), 11);
     }
 

@@ -144,6 +144,13 @@ fn look_script(inventory: &Inventory, index: usize) -> String {
              echo \"unit {name} $(systemctl show -p ActiveState --value {unit}) $ok $pid $(systemctl show -p NRestarts --value {unit}) $(sed -n 's/^VmRSS: *\\([0-9]*\\).*/\\1/p' /proc/$pid/status 2>/dev/null || true) . $(systemctl show -p ActiveEnterTimestamp --value {unit})\"\n"
         ));
     }
+    script.push_str(&format!(
+        "for unit in $(systemctl list-units --plain --no-legend --state=active '{}-standin@*' | cut -d' ' -f1); do
+pid=$(systemctl show -p MainPID --value $unit); name=${{unit#*@}}
+echo \"unit ${{name%.service}}(stand-in) active yes $pid $(systemctl show -p NRestarts --value $unit) $(sed -n 's/^VmRSS: *\\([0-9]*\\).*/\\1/p' /proc/$pid/status 2>/dev/null || true) . $(systemctl show -p ActiveEnterTimestamp --value $unit)\"
+done\n",
+        inventory.config.name
+    ));
     script.push_str("[ \"$(docker info --format '{{.Swarm.ControlAvailable}}' 2>/dev/null)\" = true ] && docker node ls --format 'node {{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}'\nexit 0\n");
     script
 }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::names::ServiceName;
+
 /// The resolved settings of one installation on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +43,9 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// MongoDB protocol.
     pub mongodb: MongoSettings,
+    /// How services are started on other hosts in the place of those of a host that is lost; absent where there is one host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// Docker Engine and what applications run on.
     pub engine: EngineSettings,
     /// Ports; 0 is not allowed, `bootstrap` chooses.
@@ -68,6 +73,37 @@ pub struct Gateways {
     /// Present where the way to them is encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
+}
+
+/// Hosts that take over services of hosts that are lost. On each a program, `hostctl`, does what the monitor may ask for, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// Whether the monitor acts, or only tells.
+    pub acts: bool,
+    /// Account that its key lets in, to `hostctl` only.
+    pub user: String,
+    /// All hosts.
+    pub hosts: Vec<RecoveryHost>,
+    /// File with the keys of hosts.
+    pub known_hosts: PathBuf,
+}
+
+/// A host that services are started on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryHost {
+    /// Its name.
+    pub name: String,
+    /// Where the other hosts reach it.
+    pub address: IpAddr,
+    /// Port of its SSH server.
+    pub port: u16,
+    /// Fingerprint of its key, where that is what is known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Services that it has by itself.
+    pub services: Vec<ServiceName>,
 }
 
 fn loopback() -> IpAddr {

@@ -124,9 +124,9 @@ impl Topic {
             Self::ActionEvents => ("action.events", "action", Compacted, &[ActionManager], AM, AM),
             Self::ActionRequests => (
                 "action.requests",
-                "instance (or device)",
+                "instance (device, platform)",
                 WEEK,
-                &[ActionManager, ApplicationManager],
+                &[ActionManager, ApplicationManager, Monitor],
                 &[ActionManager],
                 NONE,
             ),

@@ -1,18 +1,20 @@
-//! Decides who is up, suspected, down, and says so within ten seconds.
+//! Decides who is up, suspected, down, says so within ten seconds, and tells admins of trouble that lasts.
 //!
 //! # Role
 //! Listens to the heartbeats of every process of the platform (one each 2 s) and to the reports of application hosts, judges each
-//! copy of a service twice a second ([`liveness::judge`]) and publishes each change of a verdict with its cause in words.
+//! copy of a service twice a second ([`liveness::judge`]), every host, Kafka and MongoDB ([`components`]), and publishes each change of a
+//! verdict with its cause in words. Trouble that lasts is told to admins once, and once more when it is over ([`alert`]).
 //!
 //! # Consumes
 //! `service.heartbeats` and `node.events`, without a group and from the end: only what is heard now counts.
 //!
 //! # Produces
-//! `service.events`.
+//! `service.events`, `action.requests` (alerts). On many hosts it has others start services of a host that is lost ([`recovery`]).
 //!
 //! # Owns
 //! `monitor_services`: the newest verdict on each copy that was ever seen, so that one that does not come back while the monitor
-//! itself restarts is still missed.
+//! itself restarts is still missed; with whether its trouble was told. `monitor_components`: the same for hosts, Kafka and MongoDB.
+//! `monitor_recoveries`: services that run in the place of those of lost hosts.
 //!
 //! # Invariants
 //! - Silence counts only while the monitor can hear: its own heartbeat comes the same way as everyone's. While that is late (Kafka
@@ -21,9 +23,12 @@
 //! - One copy of the monitor judges; the others listen, and take over within 8 s ([`runtime::duty`]).
 //! - Only changes are published. A verdict that says the same is not written.
 
+pub mod alert;
 pub mod board;
+pub mod components;
 pub mod listen;
 pub mod liveness;
+pub mod recovery;
 pub mod store;
 pub mod verdicts;
 
@@ -33,8 +38,12 @@ use common::messages::health::{Heartbeat, NodeEvent, ServiceCopy};
 use runtime::{Context, TailFrom};
 
 use crate::board::Board;
-use crate::store::Judged;
+use crate::recovery::Recoveries;
+use crate::store::{Judged, Watched};
 use crate::verdicts::Verdicts;
+
+/// Secret with the key that `hostctl` of every host lets in.
+const KEY: &str = "hostctl.key";
 
 /// Assembles the service.
 ///
@@ -50,8 +59,18 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let nodes = context.tail::<NodeEvent>(TailFrom::End).await?;
     context.spawn_until_shutdown("heartbeats of all", listen::heartbeats(heartbeats, board.clone()));
     context.spawn_until_shutdown("reports of hosts", listen::nodes(nodes, board.clone()));
-    let verdicts = Verdicts::new(context.entities::<Judged>(), context.bus.clone(), board);
-    let judging = verdicts::run(verdicts, context.duty("verdicts"), context.health.part("hearing"));
+    let brokers = usize::try_from(context.settings.kafka.replication).unwrap_or(1);
+    context.spawn_until_shutdown("looks", listen::looks(context.clone(), brokers, board.clone()));
+    let (services, components) = (context.entities::<Judged>(), context.entities::<Watched>());
+    let verdicts = Verdicts::new(services, components, context.bus.clone(), board);
+    let duty = context.duty("verdicts");
+    if let Some(settings) = context.settings.recovery.clone() {
+        let key = context.settings.secrets_dir.join(KEY);
+        let recoveries = Recoveries::new(settings, key, context.entities(), context.bus.clone());
+        let acting = recoveries.run(duty.clone(), verdicts.snapshots());
+        context.spawn_until_shutdown("recoveries", acting);
+    }
+    let judging = verdicts::run(verdicts, duty, context.health.part("hearing"));
     context.spawn_until_shutdown("verdicts", judging);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Signs of life on `service.heartbeats`, every 2 seconds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::messages::health::{Heartbeat, ServiceCopy};
@@ -7,18 +8,24 @@ use common::{MessageId, Timestamp};
 
 use crate::Bus;
 use crate::health::{Health, dead_letters};
+use crate::kafka::KafkaConfig;
 
 /// Interval of heartbeats.
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Beats until the process ends.
-pub(crate) async fn beat(bus: Bus, copy: ServiceCopy, health: Health) -> anyhow::Result<()> {
+pub(crate) async fn beat(bus: Bus, copy: ServiceCopy, health: Health, kafka: Arc<KafkaConfig>) -> anyhow::Result<()> {
     let started = Timestamp::now();
     let mut interval = tokio::time::interval(INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let waiting_for = health.waiting_for();
+        let (waiting_for, rss_bytes, lag) = (health.waiting_for(), rss_bytes(), kafka.lag());
+        #[expect(clippy::cast_precision_loss, reason = "a gauge need not be exact to the byte")]
+        {
+            metrics::gauge!("process_resident_memory_bytes").set(rss_bytes as f64);
+            metrics::gauge!("bus_lag").set(lag as f64);
+        }
         let beat = Heartbeat::Beat {
             copy: copy.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -26,8 +33,9 @@ pub(crate) async fn beat(bus: Bus, copy: ServiceCopy, health: Health) -> anyhow:
             started,
             ready: waiting_for.is_empty(),
             waiting_for,
-            rss_bytes: rss_bytes(),
+            rss_bytes,
             dead_letters: dead_letters(),
+            lag,
             at: Timestamp::now(),
         };
         // A beat that Kafka does not take is late anyway; the next one says more.

@@ -128,6 +128,15 @@ impl Context {
         }
     }
 
+    /// Looks at Kafka's brokers.
+    ///
+    /// # Errors
+    /// When Kafka does not answer.
+    pub async fn brokers(&self) -> anyhow::Result<kafka::Brokers> {
+        let kafka = self.kafka.clone();
+        Ok(tokio::task::spawn_blocking(move || kafka.brokers()).await??)
+    }
+
     /// Returns the offset after the newest record of each partition.
     ///
     /// # Errors
@@ -325,7 +334,12 @@ where
     context.spawn_until_shutdown("kafka clients", dependencies::clients_find_back(context.kafka.clone()));
     context.spawn_until_shutdown(
         "heartbeats",
-        heartbeat::beat(context.bus.clone(), copy.clone(), context.health.clone()),
+        heartbeat::beat(
+            context.bus.clone(),
+            copy.clone(),
+            context.health.clone(),
+            context.kafka.clone(),
+        ),
     );
     tracing::info!(%service, host = copy.host, version = env!("CARGO_PKG_VERSION"), "started");
     let outcome = tokio::select! {

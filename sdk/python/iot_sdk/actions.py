@@ -14,6 +14,8 @@ from .settings import Settings
 
 log = logging.getLogger("iot_sdk")
 
+# How long an accepted command may be unknown to a copy of the platform that is asked for it.
+UNHEARD_SECONDS = 60.0
 SEVERITIES = ("info", "warning", "critical")
 
 
@@ -49,6 +51,7 @@ class Actions:
         self._address = urllib.parse.urlsplit(settings.actions)
         self._connection: http.client.HTTPConnection | None = None
         self._lock = threading.Lock()
+        self._sent: dict[str, float] = {}
         self.session: int | None = None
 
     def notify(self, key: str, title: str, text: str, severity: str, patience: float | None = None) -> str:
@@ -65,12 +68,23 @@ class Actions:
     def command_state(self, command: str) -> dict[str, Any]:
         """Returns what became of a command."""
         path = f"/v1/commands/{urllib.parse.quote(command)}"
-        return self._until_answered("GET", path, None, {}, 10.0)
+        try:
+            return self._until_answered("GET", path, None, {}, 10.0)
+        except ActionRefused as refused:
+            # Another copy of the gateway may not have heard of it yet.
+            sent = self._sent.get(command)
+            if refused.status == 404 and sent is not None and time.monotonic() - sent < UNHEARD_SECONDS:
+                return {"id": command, "state": "queued"}
+            raise
 
     def _post(self, path: str, key: str, body: dict[str, Any], patience: float | None) -> str:
         content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-        return self._until_answered("POST", path, content, headers, patience).get("id", "")
+        action = self._until_answered("POST", path, content, headers, patience).get("id", "")
+        now = time.monotonic()
+        self._sent = {sent: at for sent, at in self._sent.items() if now - at < UNHEARD_SECONDS}
+        self._sent[action] = now
+        return action
 
     def _until_answered(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], patience: float | None

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import unittest
 
-from iot_sdk.actions import Actions
+from iot_sdk.actions import ActionRefused, Actions
 from iot_sdk.settings import Settings
 
 
@@ -22,6 +22,15 @@ class Closing(http.server.BaseHTTPRequestHandler):
         self.server.keys.append(self.headers["Idempotency-Key"])
         content = b'{"id": "n"}'
         self.send_response(202)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        self.close_connection = True
+
+    def do_GET(self):
+        """Knows no command: another copy of the platform took it."""
+        content = b'{"title": "no such command"}'
+        self.send_response(404)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -51,10 +60,22 @@ class KeptConnections(unittest.TestCase):
         self.server.server_close()
         os.unlink(self.token)
 
-    def test_a_connection_that_was_closed_while_idle_is_no_trouble(self):
+    def actions(self) -> Actions:
+        """Actions of an application that holds session 1."""
         address = f"http://127.0.0.1:{self.server.server_port}"
         actions = Actions(Settings(readings=address, actions=address, token_file=self.token), lambda _seconds: True)
         actions.session = 1
+        return actions
+
+    def test_a_command_that_another_copy_took_is_queued_until_all_know_it(self):
+        actions = self.actions()
+        sent = actions.command("k", {"slot": "fan", "command": "switch", "arguments": {}})
+        self.assertEqual(actions.command_state(sent), {"id": sent, "state": "queued"})
+        with self.assertRaises(ActionRefused):
+            actions.command_state("another")
+
+    def test_a_connection_that_was_closed_while_idle_is_no_trouble(self):
+        actions = self.actions()
         lines = []
         handler = logging.Handler()
         handler.emit = lambda record: lines.append(record.getMessage())

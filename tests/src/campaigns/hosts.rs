@@ -47,7 +47,7 @@ pub(super) async fn run(rounds: u32) -> Result<String> {
 }
 
 /// The command as it is now, and an Engine for the hosts.
-async fn prepare() -> Result<()> {
+pub(super) async fn prepare() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "-p", "bootstrap"]);

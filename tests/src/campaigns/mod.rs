@@ -1,6 +1,7 @@
 //! Repetitions, counts and comparisons with peers. Each writes what it measured beside the command that made it.
 
 mod exactness;
+mod faults;
 mod hosts;
 mod latency;
 
@@ -17,9 +18,10 @@ use crate::stack::Stack;
 /// When the name is not known, or what should hold does not.
 pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
     let outcome = match name {
+        "faults" => faults::run(rounds).await,
         "hosts" => hosts::run(rounds).await,
         "exactness" | "latency" => on_a_stack(name, rounds).await,
-        _ => bail!("no campaign `{name}`; there are: exactness, hosts, latency"),
+        _ => bail!("no campaign `{name}`; there are: exactness, faults, hosts, latency"),
     };
     let text = format!(
         "# {name}\n\n`cargo run --release -p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",

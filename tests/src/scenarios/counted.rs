@@ -165,12 +165,9 @@ impl Watch {
         Self { longest, pause }
     }
 
-    pub(super) fn end(self, what: &str) {
+    /// The longest time in which nothing was acknowledged.
+    pub(super) fn end(self) -> Duration {
         self.longest.abort();
-        let pause = self.pause.lock().map_or(Duration::MAX, |pause| *pause);
-        say(&format!(
-            "    {what}: at most {:.1} s without PUBACK",
-            pause.as_secs_f64()
-        ));
+        self.pause.lock().map_or(Duration::MAX, |pause| *pause)
     }
 }

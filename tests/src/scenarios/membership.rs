@@ -56,10 +56,9 @@ async fn play(rig: &Rig) -> Result<()> {
     say(&format!("    a third host: {:.1} s", began.elapsed().as_secs_f64()));
     ensure!(runs(rig, third).await? >= 2, "services are spread to the third host");
     // It may run anywhere; for what follows it has to be on the host that goes.
-    let node = node_of(rig, first).await?;
+    let node = node_of(rig, first, "room-comfort").await?;
     if node != second.name {
-        let other = rig.hosts().iter().find(|host| host.name == node).context("a host")?;
-        move_away(rig, first, other).await?;
+        move_away(rig, first, "room-comfort").await?;
     }
     room.flows().await?;
 
@@ -97,14 +96,16 @@ async fn runs(rig: &Rig, host: &RigHost) -> Result<usize> {
     units.trim().parse().with_context(|| format!("{units:?} is no number"))
 }
 
-/// The node that the application runs on.
-pub(super) async fn node_of(rig: &Rig, gate: &RigHost) -> Result<String> {
-    let list = "docker service ps -f desired-state=running --format '{{.Node}}' $(docker service ls -q)";
-    Ok(rig.run(gate, list).await?.trim().to_owned())
+/// The node that an application runs on.
+pub(super) async fn node_of(rig: &Rig, gate: &RigHost, application: &str) -> Result<String> {
+    let list = format!(
+        "for service in $(docker service ls -q); do docker service inspect $service --format '{{{{.Spec.TaskTemplate.ContainerSpec.Image}}}}' | grep -q /{application}@ && docker service ps -f desired-state=running --format '{{{{.Node}}}}' $service; done; true"
+    );
+    Ok(rig.run(gate, &list).await?.trim().to_owned())
 }
 
-/// Lets the swarm start the application on the second host, as if it had been there from the beginning.
-pub(super) async fn move_away(rig: &Rig, gate: &RigHost, from: &RigHost) -> Result<()> {
+/// Lets the swarm start an application on the second host, as if it had been there from the beginning.
+pub(super) async fn move_away(rig: &Rig, gate: &RigHost, application: &str) -> Result<()> {
     let others: Vec<&RigHost> = rig.hosts().iter().filter(|host| **host != rig.hosts()[1]).collect();
     let drain = |state: &str| {
         let updates = others
@@ -114,9 +115,8 @@ pub(super) async fn move_away(rig: &Rig, gate: &RigHost, from: &RigHost) -> Resu
     };
     rig.run(gate, &drain("drain")).await?;
     until("the application has moved", DRAINED, || async {
-        Ok((node_of(rig, gate).await? == rig.hosts()[1].name).then_some(()))
+        Ok((node_of(rig, gate, application).await? == rig.hosts()[1].name).then_some(()))
     })
-    .await
-    .with_context(|| format!("away from {}", from.name))?;
+    .await?;
     rig.run(gate, &drain("active")).await.map(drop)
 }

@@ -2,15 +2,14 @@
 
 mod adverse;
 mod boundaries;
-mod brokers;
 mod browser;
 mod counted;
 mod exactness;
 mod failing;
+pub(crate) mod faults;
 mod hostile;
 mod hosts;
 mod lifecycle;
-mod lost;
 mod measured;
 mod membership;
 mod messages;
@@ -77,8 +76,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "three_hosts_from_nothing_over_ssh" => hosts::three,
     "hosts_that_refuse_are_away_or_full" => adverse::all,
     "a_host_joins_and_another_leaves" => membership::joins_and_leaves,
-    "a_broker_of_three_is_lost_and_nothing_stops" => brokers::one_is_lost,
-    "a_host_of_three_is_lost_with_all_it_runs" => lost::host,
+    "three_hosts_survive_every_fault_of_the_table" => faults::once,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
     "new_passwords_and_tls_for_devices_while_readings_are_sent" => wires::rotation,

@@ -27,6 +27,13 @@ const ENGINE: [Need; 3] = [
         red_hat: Some("iproute"),
     },
 ];
+/// With it the monitor's account has `hostctl` do what needs root.
+const SUDO: Need = Need {
+    seen: &["sudo"],
+    apt: "sudo",
+    amazon: Some("sudo"),
+    red_hat: Some("sudo"),
+};
 const JAVA: Need = Need {
     seen: &["java"],
     apt: "default-jre-headless",
@@ -105,6 +112,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
 fn needs(on: &On<'_>) -> Vec<Need> {
     let (config, roles) = (&on.inventory.config, &on.machine.roles);
     let mut needs = ENGINE.to_vec();
+    needs.push(SUDO);
     if roles.contains(&Role::Kafka) && config.kafka.mode == Mode::Managed {
         needs.push(JAVA);
     }

@@ -3,9 +3,12 @@
 mod base;
 mod infrastructure;
 mod network;
+mod recovery;
 mod services;
 
 use std::path::Path;
+
+pub(super) use recovery::hostctl_account;
 
 use hosts::{Content, Item, Kind, Unit};
 
@@ -64,13 +67,24 @@ impl Stage {
 /// Something a host shall have, and when it is made.
 pub(super) type Staged = (Stage, Item);
 
+/// What was seen on hosts and on this machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// The host that manages the swarm already.
+    pub(super) gate: Option<usize>,
+    /// Which broker has which number.
+    pub(super) brokers: &'a Brokers,
+    /// By which keys hosts know each other, as lines of OpenSSH's `known_hosts`.
+    pub(super) known_hosts: &'a str,
+}
+
 /// Everything that one host shall have, in order.
 pub(super) fn items(
     inventory: &Inventory,
     index: usize,
     payload: &Payload,
     secrets: &Secrets,
-    (gate, brokers): (Option<usize>, &Brokers),
+    seen: Seen<'_>,
 ) -> Vec<Staged> {
     let Some(machine) = inventory.machines.get(index) else {
         return Vec::new();
@@ -78,9 +92,10 @@ pub(super) fn items(
     let on = On {
         inventory,
         machine,
-        begins: gate.is_none() && index == 0,
-        gate: gate.unwrap_or(0),
-        brokers,
+        begins: seen.gate.is_none() && index == 0,
+        gate: seen.gate.unwrap_or(0),
+        brokers: seen.brokers,
+        known_hosts: seen.known_hosts,
         payload,
         secrets,
         layout: Layout::new(&inventory.config.data_dir, Path::new("")),
@@ -90,6 +105,7 @@ pub(super) fn items(
     all.extend(network::items(&on));
     all.extend(infrastructure::items(&on));
     all.extend(services::items(&on));
+    all.extend(recovery::items(&on));
     all.push((Stage::Elsewhere, no_others(&on, &all)));
     all
 }
@@ -132,6 +148,7 @@ struct On<'a> {
     /// The host that lets others into the swarm.
     gate: usize,
     brokers: &'a Brokers,
+    known_hosts: &'a str,
     payload: &'a Payload,
     secrets: &'a Secrets,
     layout: Layout,

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use common::config::{Mode, Role, SERVICES};
-use common::settings::{Gateways, Tls};
+use common::settings::{Gateways, Recovery, RecoveryHost, Tls};
 use hosts::{Content, Input, Item, Kind};
 
 use super::infrastructure::unpacked;
-use super::{On, Stage, Staged, file, state, unit};
-use crate::fleet::payload::programs_of;
-use crate::secrets::{BROUGHT, shows_certificate};
+use super::{On, Stage, Staged, file, hostctl_account, state, unit};
+use crate::secrets::BROUGHT;
 use crate::settings::{HostFacts, derive};
 use crate::{files, image};
 
@@ -29,11 +28,10 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let text = Content::Text(settings.clone());
     all.push(file(on.path("etc/settings.json"), &on.account, 0o600, text));
     let release = format!("releases/{}", on.payload.version());
-    for name in programs_of(&on.machine.roles) {
-        if let Some(program) = on.payload.programs.get(name) {
-            let path = on.path(&format!("{release}/{name}"));
-            all.push(file(path, "root", 0o755, Content::File(program.clone())));
-        }
+    // All of them: another host may be lost.
+    for (name, program) in &on.payload.programs {
+        let path = on.path(&format!("{release}/{name}"));
+        all.push(file(path, "root", 0o755, Content::File(program.clone())));
     }
     all.push(Item::new(
         "release in use",
@@ -44,9 +42,6 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     ));
     if on.machine.roles.contains(&Role::Deployer) {
         all.extend(python(on));
-    }
-    if on.machine.roles.contains(&Role::ApplicationManager) {
-        all.push(on.folder("uploads", &on.account, 0o700));
     }
     let services = on.machine.roles.iter().filter(|role| Role::SERVICES.contains(role));
     for name in ["agent"].into_iter().chain(services.map(|role| role.name())) {
@@ -72,8 +67,7 @@ fn old_releases(on: &On<'_>) -> Item {
 }
 
 fn secrets(on: &On<'_>, console: bool) -> Vec<Item> {
-    let shows = on.machine.roles.iter().any(|role| shows_certificate(role.name()));
-    let wanted = on.secrets.files(console, shows);
+    let wanted = on.secrets.files(console);
     let gone = BROUGHT.into_iter().filter(|name| !wanted.contains_key(*name));
     let gone: Vec<String> = gone.map(|name| on.path(&format!("secrets/{name}"))).collect();
     let mut all: Vec<Item> = wanted.into_iter().map(|(name, text)| on.secret(&name, text)).collect();
@@ -114,6 +108,7 @@ fn settings(on: &On<'_>) -> String {
         devices: devices.map(|machine| machine.address.clone()).collect(),
         tls: tls.clone(),
     };
+    settings.recovery = Some(recovery(on));
     settings.certificate = Some(on.certificate().into());
     if config.kafka.mode == Mode::Managed {
         settings.kafka.brokers = on.brokers.clients(config.ports.kafka);
@@ -128,6 +123,36 @@ fn settings(on: &On<'_>) -> String {
         settings.mongodb.tls = tls;
     }
     serde_json::to_string_pretty(&settings).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+/// Keeps the allocator from holding on to memory for each thread.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    let variables = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "262144")];
+    variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Who may be asked to start services of others.
+fn recovery(on: &On<'_>) -> Recovery {
+    let inventory = on.inventory;
+    let hosts = inventory.machines.iter().enumerate().map(|(index, machine)| {
+        let target = inventory.target(index);
+        let services = machine.roles.iter().filter_map(|role| role.service());
+        RecoveryHost {
+            name: machine.name.clone(),
+            address: machine.internal.into(),
+            port: target.as_ref().map_or(22, |target| target.port),
+            fingerprint: target.and_then(|target| target.trust.fingerprint),
+            services: services.collect(),
+        }
+    });
+    Recovery {
+        acts: inventory.config.recovery,
+        user: hostctl_account(on.name()),
+        hosts: hosts.collect(),
+        known_hosts: on.path("etc/known_hosts").into(),
+    }
 }
 
 fn service(on: &On<'_>, name: &str, settings: &str) -> Item {
@@ -147,10 +172,7 @@ fn service(on: &On<'_>, name: &str, settings: &str) -> Item {
     let print = on.print(&[program, settings, &on.secrets.fingerprint(name)]);
     let mut service = on.unit(name, command, &on.account, print);
     service.notifies = true;
-    service.environment = BTreeMap::from(
-        [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "262144")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-    );
+    service.environment = environment();
     match name {
         // They control Docker Engine, which is as much as root.
         "deployer" | "agent" => service.account = None,

@@ -45,7 +45,12 @@ fn secrets() -> Secrets {
 fn of(config: &Config, index: usize) -> Vec<Staged> {
     let inventory = Inventory::new(config).unwrap();
     let brokers = Brokers::number(&inventory, &[]);
-    items(&inventory, index, &payload(), &secrets(), (None, &brokers))
+    let seen = Seen {
+        gate: None,
+        brokers: &brokers,
+        known_hosts: "192.0.2.1 ssh-ed25519 AAAA\n",
+    };
+    items(&inventory, index, &payload(), &secrets(), seen)
 }
 
 #[test]

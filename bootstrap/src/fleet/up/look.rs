@@ -12,7 +12,7 @@ use super::{Member, Run};
 use crate::failure::{Exit, Failure};
 use crate::fleet::brokers::Brokers;
 use crate::fleet::connection::{Problem, failure};
-use crate::fleet::items::items;
+use crate::fleet::items::{Seen, items};
 use crate::fleet::leaving;
 use crate::fleet::survey::{self, Survey};
 
@@ -60,9 +60,15 @@ impl Run<'_> {
         }
         self.leavers = leavers;
         let glibc = self.payload.glibc()?;
+        let known_hosts = self.fleet.inventory.known_hosts();
+        let seen = Seen {
+            gate,
+            brokers: &brokers,
+            known_hosts: &known_hosts,
+        };
         let (inventory, payload, secrets) = (&self.fleet.inventory, &self.payload, &self.secrets);
         let looked = join_all(self.members.iter_mut().map(async |member| {
-            member.items = items(inventory, member.index, payload, secrets, (gate, &brokers));
+            member.items = items(inventory, member.index, payload, secrets, seen);
             let plain: Vec<Item> = member.items.iter().map(|(_, item)| item.clone()).collect();
             let observed = observe(&*member.access, &plain, &data_dir).await?;
             let begun = surveys

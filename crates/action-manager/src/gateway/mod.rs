@@ -132,7 +132,7 @@ impl Gateway {
 
 fn id_of(request: &ActionRequest) -> ActionId {
     match request {
-        ActionRequest::Notify { id, .. } | ActionRequest::Command { id, .. } => *id,
+        ActionRequest::Notify { id, .. } | ActionRequest::Command { id, .. } | ActionRequest::Alert { id, .. } => *id,
     }
 }
 

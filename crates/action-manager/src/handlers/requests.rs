@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::messages::action::{ActionRequest, Command, CommandState, Notification, Origin, Severity};
 use common::messages::operation::{OperationEvent, Refusal};
+use common::messages::user::Role;
 use common::{ActionId, Envelope, InstanceId, Timestamp};
 use runtime::{Applied, ApplyError, Bus, BusError, Change, Entities, HandleError, Handler};
 use tokio::sync::Notify;
@@ -93,6 +94,35 @@ impl Requests {
                 self.tell(envelope, summary, &facts).await
             }
         }
+    }
+
+    /// Tells every admin. A storm is not held back here: the monitor says each thing once.
+    async fn alert(
+        &self,
+        envelope: &Envelope<ActionRequest>,
+        alert: ActionId,
+        words: impl Fn(ActionId) -> Words,
+    ) -> Result<(), HandleError> {
+        if !self.view.complete() {
+            return Err(HandleError::Retry(
+                BusError::Read("the users are not known yet".to_owned()).into(),
+            ));
+        }
+        let users = &self.view.read().users.clone();
+        let admins = users
+            .values()
+            .filter(|user| !user.disabled && user.roles.contains(&Role::Admin));
+        for admin in admins {
+            let facts = InstanceFacts {
+                owner: admin.id,
+                application: Notification::PLATFORM.to_owned(),
+                over: false,
+                version: 0,
+            };
+            let id = ActionId::derive(&[&alert.to_string(), &admin.id.to_string()]);
+            self.tell(envelope, words(id), &facts).await?;
+        }
+        Ok(())
     }
 
     async fn tell(
@@ -267,6 +297,23 @@ impl Handler<ActionRequest> for Requests {
                     at: *at,
                 };
                 self.notify(envelope, words).await
+            }
+            ActionRequest::Alert {
+                id,
+                title,
+                text,
+                severity,
+                at,
+            } => {
+                let words = |id| Words {
+                    id,
+                    instance: Notification::of_platform(),
+                    title: title.clone(),
+                    text: text.clone(),
+                    severity: *severity,
+                    at: *at,
+                };
+                self.alert(envelope, *id, words).await
             }
             ActionRequest::Command {
                 id,

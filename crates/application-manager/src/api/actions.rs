@@ -31,8 +31,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 pub(crate) struct NotificationView {
     /// Identity.
     id: ActionId,
-    /// The instance that sent it.
-    instance: NamedRef,
+    /// The instance that sent it; none: the platform itself did.
+    instance: Option<NamedRef>,
     /// Title of the application.
     application: String,
     /// One line.
@@ -51,7 +51,8 @@ pub(crate) struct NotificationView {
 pub(crate) fn show_notification(view: &View, notification: &Notification) -> NotificationView {
     NotificationView {
         id: notification.id,
-        instance: view.instance_ref(notification.instance),
+        instance: (notification.instance != Notification::of_platform())
+            .then(|| view.instance_ref(notification.instance)),
         application: notification.application.clone(),
         title: notification.title.clone(),
         text: notification.text.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use common::Timestamp;
-use common::messages::health::{HealthState, Heartbeat, Node};
+use common::messages::health::{ComponentHealth, HealthState, Heartbeat, Node, Recovery};
 use common::messages::user::Role;
 use common::names::ServiceName;
 use serde::Serialize;
@@ -46,6 +46,8 @@ pub(crate) struct ServiceView {
     rss_bytes: Option<u64>,
     /// Messages that went to dead-letter topics since the start.
     dead_letters: u64,
+    /// Messages that it has still to handle.
+    lag: u64,
     /// Newest heartbeat.
     last_beat: Option<Timestamp>,
 }
@@ -70,6 +72,7 @@ pub(crate) fn show_service(view: &View, copy: &str) -> Option<ServiceView> {
         started: None,
         rss_bytes: None,
         dead_letters: 0,
+        lag: 0,
         last_beat: None,
     };
     match beat {
@@ -79,6 +82,7 @@ pub(crate) fn show_service(view: &View, copy: &str) -> Option<ServiceView> {
             started,
             rss_bytes,
             dead_letters,
+            lag,
             at,
             ..
         }) => {
@@ -87,6 +91,7 @@ pub(crate) fn show_service(view: &View, copy: &str) -> Option<ServiceView> {
             service.started = Some(*started);
             service.rss_bytes = Some(*rss_bytes);
             service.dead_letters = *dead_letters;
+            service.lag = *lag;
             service.last_beat = Some(*at);
         }
         Some(Heartbeat::Farewell { at, .. }) => service.last_beat = Some(*at),
@@ -102,6 +107,10 @@ struct HealthView {
     services: Vec<ServiceView>,
     /// Hosts of applications.
     hosts: Vec<Node>,
+    /// Verdicts on hosts, Kafka and MongoDB.
+    components: Vec<ComponentHealth>,
+    /// Services that the monitor started in the place of those on lost hosts, and what became of them; newest first.
+    recoveries: Vec<Recovery>,
     /// Messages that went to dead-letter topics since the services started.
     dead_letters: u64,
 }
@@ -120,5 +129,11 @@ async fn health(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Heal
         dead_letters: services.iter().map(|service| service.dead_letters).sum(),
         services,
         hosts: view.nodes.values().cloned().collect(),
+        components: view.components.values().cloned().collect(),
+        recoveries: {
+            let mut recoveries: Vec<Recovery> = view.recoveries.values().cloned().collect();
+            recoveries.sort_by_key(|recovery| std::cmp::Reverse(recovery.since));
+            recoveries
+        },
     }))
 }

@@ -200,11 +200,27 @@ fn uuid_of(id: &EntryId) -> Option<Uuid> {
 
 impl Fold<ServiceEvent> for View {
     fn fold(&mut self, message: &ServiceEvent) -> Option<Signal> {
-        let ServiceEvent::Changed { health } = message;
-        let copy = health.copy.to_string();
-        keep_newer(&mut self.services, copy.clone(), health, |entity| entity.version).then_some(Signal::Service(copy))
+        match message {
+            ServiceEvent::Changed { health } => {
+                let copy = health.copy.to_string();
+                keep_newer(&mut self.services, copy.clone(), health, |entity| entity.version)
+                    .then_some(Signal::Service(copy))
+            }
+            ServiceEvent::Recovered { recovery } => {
+                let key = message.key();
+                keep_newer(&mut self.recoveries, key, recovery, |entity| entity.version);
+                None
+            }
+            ServiceEvent::ComponentChanged { health } => {
+                let component = health.component.clone();
+                keep_newer(&mut self.components, component, health, |entity| entity.version);
+                None
+            }
+        }
     }
     fn bury(&mut self, key: &str) -> Option<Signal> {
+        self.recoveries.remove(key);
+        self.components.retain(|component, _| component.to_string() != key);
         self.beats.remove(key);
         self.services.remove(key).map(|_| Signal::Service(key.to_owned()))
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::messages::application::Application;
 use common::messages::binding::Binding;
-use common::messages::health::{Heartbeat, Node, ServiceHealth};
+use common::messages::health::{Component, ComponentHealth, Heartbeat, Node, Recovery, ServiceHealth};
 use common::messages::instance::Instance;
 use common::messages::registry::{Connector, Device, Entry, EntryId, Location, Sensor, Type};
 use common::messages::schedule::Schedule;
@@ -42,6 +42,10 @@ pub(crate) struct View {
     pub(crate) devices: BTreeMap<DeviceId, Device>,
     /// Verdicts by copy.
     pub(crate) services: BTreeMap<String, ServiceHealth>,
+    /// Verdicts on hosts, Kafka, MongoDB.
+    pub(crate) components: BTreeMap<Component, ComponentHealth>,
+    /// What the monitor did about lost hosts, newest of each service and host.
+    pub(crate) recoveries: BTreeMap<String, Recovery>,
     /// Newest heartbeat by copy.
     pub(crate) beats: BTreeMap<String, Heartbeat>,
     /// Hosts by name.

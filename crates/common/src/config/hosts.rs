@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use crate::names::ServiceName;
 
 /// A machine that runs services and applications.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -148,6 +149,14 @@ impl Role {
         Self::ActionManager,
         Self::Monitor,
     ];
+
+    /// The service that it is, where it is one.
+    #[must_use]
+    pub fn service(self) -> Option<ServiceName> {
+        ServiceName::ALL
+            .into_iter()
+            .find(|service| service.as_str() == self.name())
+    }
 
     /// Its name in `config.json`, of its program and of its unit.
     #[must_use]

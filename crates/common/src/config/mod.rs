@@ -46,6 +46,8 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub copies: Option<usize>,
+    /// Whether the monitor starts services of a host that is lost on another one. `false` and `up`: it only tells.
+    pub recovery: bool,
     /// How hosts are reached over SSH, where a host does not say otherwise.
     #[serde(skip_serializing_if = "Ssh::is_empty")]
     pub ssh: Ssh,
@@ -78,6 +80,7 @@ impl Default for Config {
             data_dir: PathBuf::from("/var/lib/iot"),
             hosts: Vec::new(),
             copies: None,
+            recovery: true,
             ssh: Ssh::default(),
             kafka: Kafka::default(),
             mongodb: Mongodb::default(),

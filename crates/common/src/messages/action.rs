@@ -60,6 +60,19 @@ pub enum ActionRequest {
         /// When it was asked for.
         at: Timestamp,
     },
+    /// Tell every admin how the platform itself is.
+    Alert {
+        /// Derived from what is told and since when it is so.
+        id: ActionId,
+        /// One line.
+        title: String,
+        /// The rest.
+        text: String,
+        /// How much it matters.
+        severity: Severity,
+        /// When it was decided.
+        at: Timestamp,
+    },
     /// Have a device do something.
     Command {
         /// Derived from the instance, the idempotency key and the device.
@@ -85,7 +98,7 @@ pub enum ActionRequest {
 pub struct Notification {
     /// Identity.
     pub id: ActionId,
-    /// The instance that sent it.
+    /// The instance that sent it; [`Notification::of_platform`] where it was the platform itself.
     pub instance: InstanceId,
     /// To whom.
     pub owner: UserId,
@@ -103,6 +116,17 @@ pub struct Notification {
     pub deliveries: Vec<Delivery>,
     /// Grows with each change.
     pub version: u64,
+}
+
+impl Notification {
+    /// Title that stands for an application's where the platform speaks itself.
+    pub const PLATFORM: &'static str = "The platform";
+
+    /// The instance that stands for the platform itself; no schedule makes such an id.
+    #[must_use]
+    pub fn of_platform() -> InstanceId {
+        InstanceId::derive(&["platform"])
+    }
 }
 
 /// What became of a notification on one channel.
@@ -295,6 +319,7 @@ impl Message for ActionRequest {
                 ..
             } => instance.to_string(),
             Self::Command { device, .. } => device.to_string(),
+            Self::Alert { .. } => Notification::of_platform().to_string(),
         }
     }
 }

@@ -45,6 +45,9 @@ pub enum Heartbeat {
         rss_bytes: u64,
         /// Messages that went to dead-letter topics since the start.
         dead_letters: u64,
+        /// Messages of its consumer groups that are still to be handled.
+        #[serde(default)]
+        lag: u64,
         /// When.
         at: Timestamp,
     },
@@ -97,6 +100,83 @@ pub enum HealthState {
     Down,
     /// It was shut down on purpose.
     Stopped,
+    /// It works, and something needs attention before it does not.
+    Degraded,
+}
+
+/// What is watched besides services.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Component {
+    /// A host of applications: its agent, its Engine, its disk, memory and clock.
+    Host {
+        /// Its name.
+        name: String,
+    },
+    /// Kafka.
+    Kafka,
+    /// MongoDB.
+    Mongodb,
+}
+
+impl std::fmt::Display for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Host { name } => write!(f, "host/{name}"),
+            Self::Kafka => f.write_str("kafka"),
+            Self::Mongodb => f.write_str("mongodb"),
+        }
+    }
+}
+
+/// A service that runs on a host in the place of one on a host that is lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Recovery {
+    /// The service.
+    pub service: ServiceName,
+    /// Where it is started.
+    pub host: String,
+    /// The host that is lost.
+    pub instead_of: String,
+    /// How far it is.
+    pub state: RecoveryState,
+    /// Why, or what came of it, in words.
+    pub outcome: String,
+    /// Since when it is so.
+    pub since: Timestamp,
+    /// Grows with each change.
+    pub version: u64,
+}
+
+/// How far a recovery is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RecoveryState {
+    /// The service was started.
+    Started,
+    /// It could not be started; it is tried again.
+    Failed,
+    /// It was ended, because the lost host is back.
+    Ended,
+}
+
+/// Health of a component.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ComponentHealth {
+    /// Which.
+    pub component: Component,
+    /// The verdict.
+    pub state: HealthState,
+    /// Why, in words.
+    pub cause: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Grows with each change.
+    pub version: u64,
 }
 
 /// Verdicts.
@@ -108,6 +188,16 @@ pub enum ServiceEvent {
     Changed {
         /// The whole of it.
         health: ServiceHealth,
+    },
+    /// The monitor started a service in the place of one on a host that is lost, or ended it again.
+    Recovered {
+        /// The whole of it.
+        recovery: Recovery,
+    },
+    /// The verdict on something else changed.
+    ComponentChanged {
+        /// The whole of it.
+        health: ComponentHealth,
     },
 }
 
@@ -164,6 +254,8 @@ impl Message for ServiceEvent {
     fn key(&self) -> String {
         match self {
             Self::Changed { health } => health.copy.to_string(),
+            Self::Recovered { recovery } => format!("recovery/{}@{}", recovery.service, recovery.host),
+            Self::ComponentChanged { health } => health.component.to_string(),
         }
     }
 }

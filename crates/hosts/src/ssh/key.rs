@@ -5,7 +5,9 @@ use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use russh::keys::{Error, PrivateKey, decode_secret_key};
+use russh::keys::key::safe_rng;
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, Error, PrivateKey, decode_secret_key};
 
 use super::error::KeyProblem;
 use super::target::Passphrase;
@@ -24,6 +26,29 @@ pub(super) fn load(path: &Path, passphrase: Option<&Passphrase>) -> Result<Priva
     }
     let passphrase = passphrase.ok_or(KeyProblem::NeedsPassphrase)?;
     decode_secret_key(&text, Some(passphrase.text())).map_err(|_| KeyProblem::WrongPassphrase)
+}
+
+/// Makes a key: its private half as OpenSSH writes it, and the line with its public half.
+///
+/// # Errors
+/// When it cannot be written as text.
+pub fn make_key(comment: &str) -> Result<(String, String), KeyProblem> {
+    let unusable = |error: russh::keys::ssh_key::Error| KeyProblem::NotAKey(error.to_string());
+    let mut key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).map_err(unusable)?;
+    key.set_comment(comment);
+    let private = key.to_openssh(LineEnding::LF).map_err(unusable)?;
+    let public = key.public_key().to_openssh().map_err(unusable)?;
+    Ok((private.to_string(), public))
+}
+
+/// Returns the line with the public half of a private key's text.
+///
+/// # Errors
+/// When the text is no key that needs no passphrase.
+pub fn public_line(private: &str) -> Result<String, KeyProblem> {
+    let key = decode_secret_key(private, None).map_err(|error| foreign(private, &error))?;
+    let line = key.public_key().to_openssh();
+    line.map_err(|error| KeyProblem::NotAKey(error.to_string()))
 }
 
 /// Whether a private key is opened by a passphrase only. A file that is no usable key is not.

@@ -26,9 +26,9 @@ mod tests;
 
 pub use command::Output;
 pub use error::{KeyProblem, Phase, SshError};
-pub use key::needs_passphrase;
+pub use key::{make_key, needs_passphrase, public_line};
 pub use link::host_key;
 pub use session::Session;
 pub use target::{Agent, Identity, Passphrase, Target, Timeouts, Trust};
-pub use trust::{HostKey, learn};
+pub use trust::{HostKey, known_as, learn};
 pub use upload::Source;

@@ -65,6 +65,21 @@ pub fn learn(known_hosts: &Path, key: &HostKey) -> Result<(), SshError> {
     append(known_hosts, &key.line).map_err(|error| unusable(known_hosts, error))
 }
 
+/// Returns lines for a `known_hosts` of another machine, by which it knows a host at `address` as well as this machine does. None where
+/// only a fingerprint is known.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn known_as(target: &Target, address: &str) -> Result<Vec<String>, SshError> {
+    let keys = recorded(&target.trust.known_hosts, &target.address.to_lowercase(), target.port)?;
+    let there = Target {
+        address: address.to_owned(),
+        ..target.clone()
+    };
+    let line = |key: PublicKey| HostKey::new(&there, key).line;
+    Ok(keys.into_iter().map(line).collect())
+}
+
 fn append(known_hosts: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = known_hosts.parent() {
         fs::create_dir_all(folder)?;

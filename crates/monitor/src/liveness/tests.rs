@@ -23,6 +23,7 @@ pub(crate) fn beat(copy: ServiceCopy, pid: u32, ready: bool) -> Heartbeat {
         },
         rss_bytes: 0,
         dead_letters: 0,
+        lag: 0,
         at: Timestamp::from_millis(0),
     }
 }

@@ -1,17 +1,20 @@
-//! The verdicts: judged twice a second, written and published when they change.
+//! The verdicts: judged twice a second, written and published when they change, told to admins when trouble lasts.
 
-use std::collections::BTreeMap;
+mod ledger;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::messages::health::{HealthState, ServiceCopy, ServiceEvent, ServiceHealth};
-use common::{Envelope, MessageId, Timestamp};
+use common::Timestamp;
+use common::messages::health::{Component, HealthState};
 use runtime::health::Part;
-use runtime::{Applied, ApplyError, Bus, BusError, Change, Duty, Entities, Record, StoreError};
+use runtime::{Bus, Duty, Entities, StoreError};
+use tokio::sync::watch;
 
 use crate::board::Board;
-use crate::liveness::Verdict;
-use crate::store::Judged;
+use crate::recovery::Snapshot;
+use crate::store::{Judged, Judgement as _, Watched};
+use ledger::{Ledger, name};
 
 /// Time between two judgements.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -19,146 +22,128 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Judges, writes, publishes.
 #[derive(Debug)]
 pub struct Verdicts {
-    judged: Entities<Judged>,
-    bus: Bus,
+    services: Ledger<Judged>,
+    components: Ledger<Watched>,
     board: Arc<Board>,
-    /// The newest verdicts, as far as this process knows; none before the store was read.
-    known: Option<BTreeMap<ServiceCopy, ServiceHealth>>,
+    snapshots: watch::Sender<Snapshot>,
 }
 
 impl Verdicts {
     /// Judges by a board.
     #[must_use]
-    pub fn new(judged: Entities<Judged>, bus: Bus, board: Arc<Board>) -> Self {
+    pub fn new(services: Entities<Judged>, components: Entities<Watched>, bus: Bus, board: Arc<Board>) -> Self {
         Self {
-            judged,
-            bus,
+            snapshots: watch::Sender::default(),
+            services: Ledger::new(services, bus.clone()),
+            components: Ledger::new(components, bus),
             board,
-            known: None,
         }
     }
 
-    /// Judges every copy once.
+    /// The newest verdicts as they come.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.subscribe()
+    }
+
+    /// Judges everything once.
     ///
     /// # Errors
     /// When the store fails; what was not written is judged again the next time.
     pub async fn judge_all(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let mut known = match self.known.take() {
-            Some(known) => known,
-            None => self.remembered().await?,
-        };
+        self.services.remember().await?;
+        self.components.remember().await?;
+        // One that fails must not keep the others from being judged.
+        let outcomes = [
+            self.judge_services(now).await,
+            self.judge_components(now).await,
+            self.alert(now).await,
+        ];
+        self.gauge();
+        self.snapshots.send_replace(self.snapshot());
+        outcomes.into_iter().collect()
+    }
+
+    async fn judge_services(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let mut copies = self.board.copies();
-        copies.extend(known.keys().cloned());
+        copies.extend(self.services.known().map(|judged| judged.subject().clone()));
         let mut outcome = Ok(());
         for copy in copies {
-            let before = known.get(&copy);
-            let said = before.map(|health| Verdict {
-                state: health.state,
-                cause: health.cause.clone(),
-            });
-            let Some(verdict) = self.board.judge(&copy, said.as_ref()) else {
-                continue;
-            };
-            if said.as_ref() == Some(&verdict) {
-                continue;
-            }
-            match self.write(&copy, &verdict, now).await {
-                Ok(health) => drop(known.insert(copy, health)),
-                // One copy must not keep the others from being judged.
-                Err(error) => outcome = Err(error),
+            let before = self.services.get(&copy).map(Judged::verdict);
+            let verdict = self.board.judge(&copy, before.as_ref());
+            if let Err(error) = self.services.judge(&copy, verdict, now).await {
+                outcome = Err(error);
             }
         }
-        gauge(&known);
-        self.known = Some(known);
         outcome
     }
 
-    async fn remembered(&self) -> Result<BTreeMap<ServiceCopy, ServiceHealth>, StoreError> {
-        let all = self.judged.list(&[]).await?;
-        Ok(all
-            .into_iter()
-            .map(|stored| (stored.entity.health.copy.clone(), stored.entity.health))
-            .collect())
+    async fn judge_components(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let mut components = self.board.components();
+        components.extend(self.components.known().map(|watched| watched.subject().clone()));
+        let mut outcome = Ok(());
+        for component in components {
+            let before = self.components.get(&component).map(Watched::verdict);
+            let verdict = self.board.judge_component(&component, before.as_ref());
+            if let Err(error) = self.components.judge(&component, verdict, now).await {
+                outcome = Err(error);
+            }
+        }
+        outcome
     }
 
-    async fn write(&self, copy: &ServiceCopy, verdict: &Verdict, now: Timestamp) -> Result<ServiceHealth, StoreError> {
-        let applied = self
-            .judged
-            .apply(&copy.to_string(), None, |current, version| {
-                let before = current.map(|judged| &judged.health);
-                let same_state = before.filter(|before| before.state == verdict.state);
-                if same_state.is_some_and(|before| before.cause == verdict.cause) {
-                    return Ok(Change::Keep);
-                }
-                let health = ServiceHealth {
-                    copy: copy.clone(),
-                    state: verdict.state,
-                    cause: verdict.cause.clone(),
-                    since: same_state.map_or(now, |before| before.since),
-                    version,
-                };
-                let records = vec![self.record(&health, now)?];
-                Ok::<_, BusError>(Change::Put {
-                    entity: Judged { health },
-                    records,
-                })
-            })
-            .await;
-        match applied {
-            Ok(Applied::Changed(stored)) => {
-                tell(&stored.entity.health);
-                Ok(stored.entity.health)
-            }
-            Ok(Applied::Kept(Some(stored)) | Applied::Duplicate(Some(stored))) => Ok(stored.entity.health),
-            Ok(_) => Err(missing(copy)),
-            Err(ApplyError::Store(error)) => Err(error),
-            Err(ApplyError::Refused(error)) => Err(StoreError::Corrupt {
-                collection: <Judged as runtime::Entity>::COLLECTION.to_owned(),
-                id: copy.to_string(),
-                message: error.to_string(),
-            }),
+    /// Tells admins. A host that is gone says it for everything on it, and for the brokers that are missing.
+    async fn alert(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let gone: Vec<String> = self.components.known().filter_map(gone).collect();
+        self.services
+            .alert(|judged| gone.contains(&judged.health.copy.host), now)
+            .await?;
+        let covered = |watched: &Watched| {
+            let degraded = watched.state() == HealthState::Degraded;
+            degraded && watched.health.component == Component::Kafka && !gone.is_empty()
+        };
+        self.components.alert(covered, now).await
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let host = |watched: &Watched| match &watched.health.component {
+            Component::Host { name } => Some((name.clone(), (watched.state(), watched.since()))),
+            Component::Kafka | Component::Mongodb => None,
+        };
+        Snapshot {
+            hosts: self.components.known().filter_map(host).collect(),
+            services: self
+                .services
+                .known()
+                .map(|judged| (judged.subject().clone(), judged.state()))
+                .collect(),
         }
     }
 
-    fn record(&self, health: &ServiceHealth, now: Timestamp) -> Result<Record, BusError> {
-        let id = MessageId::derive(&[self.bus.source(), &health.copy.to_string(), &health.version.to_string()]);
-        let changed = ServiceEvent::Changed { health: health.clone() };
-        Record::of(&Envelope::first(id, self.bus.source(), now, changed))
+    fn gauge(&self) {
+        use HealthState::{Degraded, Down, NotReady, Stopped, Suspected, Up};
+        let services = || self.services.known().map(|judged| judged.state());
+        let components = || self.components.known().map(|watched| watched.state());
+        for state in [Up, NotReady, Suspected, Down, Stopped, Degraded] {
+            let count = services().filter(|other| *other == state).count();
+            metrics::gauge!("monitor_services", "state" => name(state)).set(number(count));
+            let count = components().filter(|other| *other == state).count();
+            metrics::gauge!("monitor_components", "state" => name(state)).set(number(count));
+        }
     }
 }
 
-fn missing(copy: &ServiceCopy) -> StoreError {
-    StoreError::Contention {
-        collection: <Judged as runtime::Entity>::COLLECTION,
-        id: copy.to_string(),
-    }
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn tell(health: &ServiceHealth) {
-    let ServiceHealth { copy, state, cause, .. } = health;
-    metrics::counter!("monitor_verdicts_total", "state" => name(*state)).increment(1);
-    match state {
-        HealthState::Down => tracing::error!(%copy, cause, "down"),
-        HealthState::Suspected => tracing::warn!(%copy, cause, "suspected"),
-        _ => tracing::info!(%copy, cause, "{}", name(*state)),
-    }
-}
-
-fn gauge(known: &BTreeMap<ServiceCopy, ServiceHealth>) {
-    use HealthState::{Down, NotReady, Stopped, Suspected, Up};
-    for state in [Up, NotReady, Suspected, Down, Stopped] {
-        let count = known.values().filter(|health| health.state == state).count();
-        metrics::gauge!("monitor_services", "state" => name(state)).set(u32::try_from(count).unwrap_or(u32::MAX));
-    }
-}
-
-fn name(state: HealthState) -> &'static str {
-    match state {
-        HealthState::Up => "up",
-        HealthState::NotReady => "not ready",
-        HealthState::Suspected => "suspected",
-        HealthState::Down => "down",
-        HealthState::Stopped => "stopped",
+/// Name of a host that is gone, or about to be found so.
+fn gone(watched: &Watched) -> Option<String> {
+    match &watched.health.component {
+        Component::Host { name } if matches!(watched.state(), HealthState::Down | HealthState::Suspected) => {
+            Some(name.clone())
+        }
+        _ => None,
     }
 }
 
@@ -178,7 +163,8 @@ pub async fn run(mut verdicts: Verdicts, duty: Duty, part: Part) -> anyhow::Resu
         }
         if !duty.held() {
             // Whoever judges meanwhile knows better.
-            verdicts.known = None;
+            verdicts.services.forget();
+            verdicts.components.forget();
             continue;
         }
         if let Err(error) = verdicts.judge_all(Timestamp::now()).await {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::liveness::tests::{beat, copy};
-use common::messages::health::Heartbeat;
+use common::messages::action::ActionRequest;
+use common::messages::health::{Heartbeat, Node, ServiceCopy, ServiceEvent, ServiceHealth};
 use common::names::ServiceName;
 use runtime::memory::MemoryBus;
 use runtime::store::MemoryDocuments;
@@ -16,20 +17,26 @@ struct World {
     memory: Arc<MemoryBus>,
     bus: Bus,
     judged: Entities<Judged>,
+    watched: Entities<Watched>,
 }
 
 impl World {
     fn new() -> Self {
         let (memory, bus) = MemoryBus::bus("monitor");
-        let judged = Entities::new(Arc::new(MemoryDocuments::default()), bus.clone());
-        Self { memory, bus, judged }
+        let documents = Arc::new(MemoryDocuments::default());
+        Self {
+            memory,
+            judged: Entities::new(documents.clone(), bus.clone()),
+            watched: Entities::new(documents, bus.clone()),
+            bus,
+        }
     }
 
     fn monitor(&self) -> (Arc<Board>, Verdicts) {
         let board = Arc::new(Board::new(me()));
         (
             board.clone(),
-            Verdicts::new(self.judged.clone(), self.bus.clone(), board),
+            Verdicts::new(self.judged.clone(), self.watched.clone(), self.bus.clone(), board),
         )
     }
 
@@ -38,10 +45,28 @@ impl World {
         let events = self.memory.distinct::<ServiceEvent>();
         events
             .into_iter()
-            .map(|ServiceEvent::Changed { health }| health)
-            .filter(|health| health.copy == copy())
+            .filter_map(of_copy)
             .map(|health| health.state)
             .collect()
+    }
+
+    /// Titles of what admins were told.
+    fn alerts(&self) -> Vec<String> {
+        let requests = self.memory.distinct::<ActionRequest>().into_iter();
+        requests
+            .filter_map(|request| match request {
+                ActionRequest::Alert { title, .. } => Some(title),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// The verdict on the scheduler.
+fn of_copy(event: ServiceEvent) -> Option<ServiceHealth> {
+    match event {
+        ServiceEvent::Changed { health } if health.copy == copy() => Some(health),
+        _ => None,
     }
 }
 
@@ -74,8 +99,7 @@ async fn a_dead_service_is_told_once_within_ten_seconds() {
         .memory
         .distinct::<ServiceEvent>()
         .into_iter()
-        .map(|ServiceEvent::Changed { health }| health)
-        .filter(|health| health.copy == copy())
+        .filter_map(of_copy)
         .map(|health| health.version)
         .collect();
     assert!(versions.is_sorted());
@@ -111,4 +135,65 @@ async fn a_deaf_monitor_blames_nobody() {
     pass(&board, &mut verdicts, 4, &[]).await;
     pass(&board, &mut verdicts, 4, &[beat(copy(), 7, true)]).await;
     assert_eq!(world.said(), [HealthState::Up]);
+}
+
+fn report(name: &str, at: Timestamp) -> Node {
+    Node {
+        name: name.to_owned(),
+        address: "192.0.2.1".to_owned(),
+        engine_version: "28".to_owned(),
+        cpus: 2,
+        load: 0.0,
+        memory_total_bytes: 100,
+        memory_available_bytes: 50,
+        disk_total_bytes: 100,
+        disk_free_bytes: 50,
+        containers: 0,
+        at,
+    }
+}
+
+/// So many seconds of a world in which the monitor's own host lives, with or without another one on which the scheduler runs.
+async fn live(board: &Board, verdicts: &mut Verdicts, from: i64, seconds: i64, other: bool, scheduler: bool) {
+    for second in from..from + seconds {
+        let now = Timestamp::from_millis(second * 1000);
+        board.hear(&beat(me(), 1, true));
+        board.report(&report("mine", now), now);
+        if other {
+            board.report(&report("one", now), now);
+        }
+        if scheduler {
+            board.hear(&beat(copy(), 7, true));
+        }
+        verdicts.judge_all(now).await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_lasts_is_told_once_also_by_a_monitor_that_is_new() {
+    let world = World::new();
+    let (board, mut verdicts) = world.monitor();
+    live(&board, &mut verdicts, 0, 5, true, true).await;
+    live(&board, &mut verdicts, 5, 40, true, false).await;
+    assert_eq!(world.alerts(), ["scheduler on one is down"]);
+    let (board, mut verdicts) = world.monitor();
+    live(&board, &mut verdicts, 45, 60, true, false).await;
+    assert_eq!(world.alerts().len(), 1, "no storm after its own restart");
+    live(&board, &mut verdicts, 105, 30, true, true).await;
+    assert_eq!(
+        world.alerts(),
+        ["scheduler on one is down", "scheduler on one is well again"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_is_gone_says_it_for_everything_on_it() {
+    let world = World::new();
+    let (board, mut verdicts) = world.monitor();
+    live(&board, &mut verdicts, 0, 5, true, true).await;
+    live(&board, &mut verdicts, 5, 120, false, false).await;
+    assert_eq!(world.alerts(), ["host one is down"]);
+    live(&board, &mut verdicts, 125, 30, true, true).await;
+    assert_eq!(world.alerts(), ["host one is down", "host one is well again"]);
 }

@@ -64,6 +64,17 @@ pub struct KafkaConfig {
     vitals: Arc<Vitals>,
 }
 
+/// How the brokers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Brokers {
+    /// Brokers that the cluster has now.
+    pub answering: usize,
+    /// Partitions that nobody can write to.
+    pub without_leader: usize,
+    /// Partitions with fewer copies than there should be.
+    pub lacking_copies: usize,
+}
+
 impl KafkaConfig {
     /// Takes what a service needs from the settings.
     ///
@@ -97,6 +108,30 @@ impl KafkaConfig {
     #[must_use]
     pub fn lost_client(&self, long: Duration, from: Instant) -> Option<String> {
         self.vitals.lost(long, from, Instant::now())
+    }
+
+    /// Messages of this process's consumer groups that are still to be handled.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        self.vitals.lag()
+    }
+
+    /// Looks at the brokers and at the heartbeats' partitions. Blocks.
+    ///
+    /// # Errors
+    /// When Kafka does not answer a new client within 3 s.
+    pub fn brokers(&self) -> Result<Brokers, KafkaError> {
+        let topic = self.topic(common::Topic::ServiceHeartbeats.name());
+        let probe = self.client("probe").create::<BaseConsumer>()?;
+        let metadata = probe.fetch_metadata(Some(&topic), Duration::from_secs(3))?;
+        let partitions = || metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(Brokers {
+            answering: metadata.brokers().len(),
+            without_leader: partitions().filter(|partition| partition.leader() < 0).count(),
+            lacking_copies: partitions()
+                .filter(|partition| partition.isr().len() < partition.replicas().len())
+                .count(),
+        })
     }
 
     /// Whether a client has something to complain of.

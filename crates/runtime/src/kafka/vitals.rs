@@ -33,6 +33,8 @@ struct Client {
     name: String,
     /// Offset from which each partition is fetched next, as of the last word.
     next: BTreeMap<(String, i32), i64>,
+    /// Messages of its consumer group that are still to be handled, as of the last word.
+    lag: u64,
     /// What is wrong, and since when.
     complaint: Option<(String, Instant)>,
     /// When it told of itself last.
@@ -55,6 +57,7 @@ impl Vitals {
         let client = Client {
             name,
             next: BTreeMap::new(),
+            lag: 0,
             complaint: None,
             heard: Instant::now(),
         };
@@ -76,6 +79,11 @@ impl Vitals {
             (speaks && now.saturating_duration_since((*since).max(from)) >= long)
                 .then(|| format!("{}: {complaint}", client.name))
         })
+    }
+
+    /// Messages of all consumer groups of this process that are still to be handled.
+    pub(super) fn lag(&self) -> u64 {
+        self.lock().all.values().map(|client| client.lag).sum()
     }
 
     /// Whether a client complains.
@@ -102,6 +110,7 @@ impl Pulse {
             (Some(what), _) => Some((what, now)),
         };
         client.next = next_offsets(said);
+        client.lag = lag(said);
         client.heard = now;
     }
 }
@@ -110,6 +119,17 @@ impl Drop for Pulse {
     fn drop(&mut self) {
         self.vitals.lock().all.remove(&self.id);
     }
+}
+
+/// Messages behind the committed offsets of a group's member; 0 for who reads without a group.
+fn lag(said: &Statistics) -> u64 {
+    if said.cgrp.is_none() {
+        return 0;
+    }
+    let partitions = said.topics.values().flat_map(|topic| topic.partitions.values());
+    partitions
+        .filter_map(|partition| u64::try_from(partition.consumer_lag).ok())
+        .sum()
 }
 
 /// Says what is wrong with a client. `before` are the offsets of its last word.

@@ -15,7 +15,7 @@ const notYet = { state: 'requested', why: '', binding: null, parameters: {}, sta
 const NOTHING = [
   [/\/instances\/[^/]+\/readings$/, ({ slots }) => ({ slots: Object.fromEntries(Object.keys(slots).map((slot) => [slot, []])) })],
   [/\/sensors\/[^/]+\/readings$/, (readings) => ({ ...readings, points: [] })],
-  [/\/health$/, (health) => ({ ...health, services: [], hosts: [], dead_letters: 0 })],
+  [/\/health$/, (health) => ({ ...health, services: [], hosts: [], components: [], recoveries: [], dead_letters: 0 })],
   [/\/instances\/[^/]+$/, (instance) => ({ ...instance, ...notYet })],
   [/\/sensors\/[^/]+$/, (sensor) => ({ ...sensor, last: null, signal: 'never' })],
   [/\/devices\/[^/]+$/, (device) => ({ ...device, reported: {}, reported_at: null, last_command: null })],

@@ -1,6 +1,6 @@
 import { queryOptions } from '@tanstack/react-query';
 import { api, ask } from '@/api/client';
-import type { Service } from '@/api/types';
+import type { ComponentHealth, Recovery, Service } from '@/api/types';
 import { words } from '@/ui/format';
 import type { Mood } from '@/ui/state';
 
@@ -12,7 +12,26 @@ export const HEALTH_STATES: Record<NonNullable<Service['state']>, { mood: Mood; 
   suspected: { mood: 'warn', word: 'Beats are late' },
   down: { mood: 'bad', word: 'Down' },
   stopped: { mood: 'idle', word: 'Stopped' },
+  degraded: { mood: 'warn', word: 'Needs attention' },
 };
+
+export const RECOVERY_STATES: Record<Recovery['state'], { mood: Mood; word: string }> = {
+  started: { mood: 'warn', word: 'Stands in' },
+  failed: { mood: 'bad', word: 'Could not be started' },
+  ended: { mood: 'idle', word: 'Ended' },
+};
+
+/** What people call what is watched besides services. */
+export function componentTitle(component: ComponentHealth['component']): string {
+  switch (component.kind) {
+    case 'host':
+      return `Host ${component.name}`;
+    case 'kafka':
+      return 'Kafka';
+    case 'mongodb':
+      return 'MongoDB';
+  }
+}
 
 /** What each service is for. */
 const ROLES: Record<Service['service'], string> = {

@@ -1,7 +1,7 @@
 import { Progress } from '@mantine/core';
 import { IconServer } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
-import type { Host, Service } from '@/api/types';
+import type { ComponentHealth, Host, Recovery, Service } from '@/api/types';
 import { bytes, count, figure, many } from '@/ui/format';
 import { Ago, Lasting } from '@/ui/moment';
 import { Empty, Outcome } from '@/ui/outcome';
@@ -10,7 +10,7 @@ import { Panel } from '@/ui/panel';
 import { State } from '@/ui/state';
 import { Table, type Column } from '@/ui/table';
 import { Figures } from '@/ui/figures';
-import { HEALTH_STATES, healthOptions, serviceRole, serviceTitle } from './data';
+import { componentTitle, HEALTH_STATES, healthOptions, RECOVERY_STATES, serviceRole, serviceTitle } from './data';
 
 export function ServiceState({ service }: { service: Service }) {
   if (!service.state) return <State mood="busy">No verdict yet</State>;
@@ -41,8 +41,39 @@ const SERVICE_COLUMNS: Column<Service>[] = [
   { title: 'Last heartbeat', cell: ({ last_beat: beat }) => (beat ? <Ago at={beat} /> : 'none'), end: true },
   { title: 'Runs since', cell: ({ started }) => (started ? <Lasting since={started} /> : ''), end: true },
   { title: 'Memory', cell: ({ rss_bytes: rss }) => (typeof rss === 'number' ? bytes(rss) : ''), end: true },
+  { title: 'To handle', cell: ({ lag }) => count(lag), end: true, wideOnly: true },
   { title: 'Dead letters', cell: ({ dead_letters: letters }) => count(letters), end: true },
   { title: 'Version', cell: ({ program_version: version }) => version ?? '', end: true, wideOnly: true },
+];
+
+const COMPONENT_COLUMNS: Column<ComponentHealth>[] = [
+  { title: 'What', cell: ({ component }) => <strong>{componentTitle(component)}</strong> },
+  {
+    title: 'State',
+    cell: ({ state, cause }) => (
+      <div>
+        <State mood={HEALTH_STATES[state].mood}>{HEALTH_STATES[state].word}</State>
+        {state !== 'up' && <div className="soft small">{cause}</div>}
+      </div>
+    ),
+  },
+  { title: 'Since', cell: ({ since }) => <Lasting since={since} />, end: true },
+];
+
+const RECOVERY_COLUMNS: Column<Recovery>[] = [
+  { title: 'Service', cell: ({ service }) => <strong>{serviceTitle(service)}</strong> },
+  {
+    title: 'State',
+    cell: ({ state, outcome }) => (
+      <div>
+        <State mood={RECOVERY_STATES[state].mood}>{RECOVERY_STATES[state].word}</State>
+        <div className="soft small">{outcome}</div>
+      </div>
+    ),
+  },
+  { title: 'Started on', cell: ({ host }) => host },
+  { title: 'In the place of', cell: ({ instead_of: lost }) => lost },
+  { title: 'Since', cell: ({ since }) => <Ago at={since} />, end: true },
 ];
 
 const HOST_COLUMNS: Column<Host>[] = [
@@ -82,7 +113,7 @@ export function HealthPage() {
   return (
     <Page title="Health" lead="The services of the platform, the hosts of the applications, and messages that could not be worked on.">
       <Outcome of={health} framed>
-        {({ services, hosts, dead_letters: letters }) => {
+        {({ services, hosts, components, recoveries, dead_letters: letters }) => {
           const up = services.filter(({ state }) => state === 'up').length;
           const memory = services.reduce((sum, { rss_bytes: rss }) => sum + (rss ?? 0), 0);
           return (
@@ -98,6 +129,14 @@ export function HealthPage() {
               <Panel title="Services" flush>
                 {services.length === 0 ? <Empty title="No heartbeat yet">Services report every two seconds.</Empty> : <Table label="services" rows={services} id={(service) => `${service.service}@${service.host}`} columns={SERVICE_COLUMNS} />}
               </Panel>
+              <Panel title="What they stand on" flush>
+                {components.length === 0 ? <Empty title="No verdict yet">The monitor looks at hosts, Kafka and MongoDB every few seconds.</Empty> : <Table label="hosts, Kafka, MongoDB" rows={components} id={({ component }) => componentTitle(component)} columns={COMPONENT_COLUMNS} />}
+              </Panel>
+              {recoveries.length > 0 && (
+                <Panel title="Recoveries" flush>
+                  <Table label="recoveries" rows={recoveries} id={({ service, host }) => `${service}@${host}`} columns={RECOVERY_COLUMNS} />
+                </Panel>
+              )}
               <Panel title="Application hosts" flush>
                 {hosts.length === 0 ? (
                   <Empty icon={IconServer} title="No host has reported yet">

@@ -33,9 +33,15 @@ export function NotificationList({ notifications, more, seen }: NotificationList
               {notification.text !== '' && <p className={classes.text}>{notification.text}</p>}
               <p className="soft small" style={{ margin: 0 }}>
                 {notification.application} ·{' '}
-                <Link to="/instances/$id" params={{ id: notification.instance.id }} className={classes.link}>
-                  {notification.instance.name}
-                </Link>
+                {notification.instance ? (
+                  <Link to="/instances/$id" params={{ id: notification.instance.id }} className={classes.link}>
+                    {notification.instance.name}
+                  </Link>
+                ) : (
+                  <Link to="/health" className={classes.link}>
+                    Health
+                  </Link>
+                )}
                 {went !== undefined && ` · ${went}`}
               </p>
             </li>

@@ -1,0 +1,443 @@
+//! The table of faults: what breaks, how long it takes until the main job goes on, and that nothing is lost or doubled.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use common::Timestamp;
+use serde_json::json;
+
+use super::counted::{CountedRoom, Watch};
+use super::hosts::{Command, built};
+use super::membership::{move_away, node_of};
+use super::occurrences::Occurrences;
+use super::path::instance_is;
+use crate::rig::{Rig, RigHost};
+use crate::say;
+use crate::site::id;
+use crate::stack::Stack;
+use crate::wait::until;
+
+/// What each host runs: the second has a copy of what people, devices and applications need, and the only registry.
+const ROLES: [&[&str]; 3] = [
+    &[
+        "kafka",
+        "mongodb",
+        "application-manager",
+        "sensor-manager",
+        "deployer",
+        "monitor",
+    ],
+    &[
+        "kafka",
+        "registry",
+        "application-manager",
+        "sensor-manager",
+        "scheduler",
+        "action-manager",
+    ],
+    &["kafka", "scheduler", "deployer", "action-manager", "monitor"],
+];
+/// Longer than any target: what takes longer fails.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// kill -9 of a service.
+    ServiceKilled,
+    /// SIGSTOP of a service.
+    ServiceHung,
+    /// kill -9 of both deployers while an instance is started.
+    DeployerKilled,
+    /// kill -9 of Docker Engine on the application's host.
+    EngineKilled,
+    /// kill -9 of one of three brokers.
+    BrokerKilled,
+    /// kill -9 of `MongoDB`, counted from when it answers again.
+    MongodbKilled,
+    /// The application's host loses its network for a while.
+    HostPartitioned,
+    /// The application's host, with the registry and a copy of most services, loses its power.
+    HostKilled,
+}
+
+impl Fault {
+    /// All of them, in the order in which they are played.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::ServiceKilled,
+        Self::ServiceHung,
+        Self::DeployerKilled,
+        Self::EngineKilled,
+        Self::BrokerKilled,
+        Self::MongodbKilled,
+        Self::HostPartitioned,
+        Self::HostKilled,
+    ];
+
+    /// What it is called, and until when what has to go on, in seconds at most.
+    #[must_use]
+    pub(crate) fn row(self) -> (&'static str, &'static str, f64) {
+        match self {
+            Self::ServiceKilled => ("service kill -9", "it is ready again", 5.0),
+            Self::ServiceHung => ("service hung (SIGSTOP)", "it is ready again", 15.0),
+            Self::DeployerKilled => ("deployers killed mid-deploy", "the instance runs", 10.0),
+            Self::EngineKilled => ("dockerd killed", "the application counts on", 30.0),
+            Self::BrokerKilled => ("broker killed (of 3)", "longest time without PUBACK", 10.0),
+            Self::MongodbKilled => (
+                "MongoDB killed and restarted",
+                "a change is carried out, once it is back",
+                10.0,
+            ),
+            Self::HostPartitioned => (
+                "host partitioned and healed",
+                "the application counts on elsewhere",
+                45.0,
+            ),
+            Self::HostKilled => ("host killed", "the application counts on elsewhere", 45.0),
+        }
+    }
+}
+
+/// Each row once, as a live test.
+pub(super) async fn once(_: &Stack) -> Result<()> {
+    table(1, Duration::from_secs(25)).await.map(drop)
+}
+
+/// Plays every row so often; a partition lasts so long. Returns the seconds of each row. Readings and occurrences are counted at the end.
+///
+/// # Errors
+/// When something does not recover, or was lost or doubled.
+pub(crate) async fn table(rounds: u32, partition: Duration) -> Result<Vec<(Fault, Vec<f64>)>> {
+    let rig = Rig::start("iot-rig-faults", 3).await?;
+    let outcome = play(&rig, rounds, partition).await;
+    rig.remove().await?;
+    outcome
+}
+
+async fn play(rig: &Rig, rounds: u32, partition: Duration) -> Result<Vec<(Fault, Vec<f64>)>> {
+    let folder = tempfile::tempdir()?;
+    let command = Command::new(folder.path(), rig, |config| {
+        config.kafka.replication = 3;
+        for (host, roles) in config.hosts.iter_mut().zip(ROLES) {
+            host.services = serde_json::from_value(json!(roles)).ok();
+        }
+    })?;
+    command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
+    command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
+    let [first, second, third] = rig.hosts() else {
+        anyhow::bail!("three hosts")
+    };
+    let room = CountedRoom::begin(rig, first, folder.path(), "Room of three hosts").await?;
+    Occurrences::prepare(room.admin()).await?;
+    images_are_everywhere(rig).await?;
+    let world = World {
+        rig,
+        command,
+        hosts: [first, second, third],
+        room,
+        partition,
+        occurrences: RefCell::new(Vec::new()),
+    };
+    let mut figures: Vec<(Fault, Vec<f64>)> = Fault::ALL.iter().map(|fault| (*fault, Vec::new())).collect();
+    for round in 0..rounds {
+        for (fault, times) in &mut figures {
+            let (name, what, target) = fault.row();
+            let took = world.inject(*fault, round).await.with_context(|| name.to_owned())?;
+            say(&format!(
+                "    {name}: {what} after {:.1} s (target {target:.0} s)",
+                took.as_secs_f64()
+            ));
+            times.push(took.as_secs_f64());
+        }
+    }
+    world.registry_is_filled_again().await?;
+    world.end().await?;
+    Ok(figures)
+}
+
+/// Every host has the application's image before anybody needs it there.
+async fn images_are_everywhere(rig: &Rig) -> Result<()> {
+    for host in rig.hosts() {
+        until(&format!("{} has the image", host.name), PATIENCE, || async {
+            let images = rig
+                .run(host, "docker images -q --filter reference='*/iot/room-comfort'")
+                .await?;
+            Ok((!images.trim().is_empty()).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+struct World<'a> {
+    rig: &'a Rig,
+    command: Command,
+    hosts: [&'a RigHost; 3],
+    room: CountedRoom,
+    partition: Duration,
+    occurrences: RefCell<Vec<Occurrences>>,
+}
+
+impl World<'_> {
+    /// Breaks something while readings flow and occurrences fall due, waits until all is well again, and says how long it took until it counts.
+    async fn inject(&self, fault: Fault, round: u32) -> Result<Duration> {
+        if matches!(fault, Fault::EngineKilled | Fault::HostPartitioned | Fault::HostKilled) {
+            self.application_is_on_the_second().await?;
+        }
+        self.room.flows().await?;
+        let due = Occurrences::plan(self.room.admin(), self.room.location(), 2, Duration::from_secs(4)).await?;
+        self.occurrences.borrow_mut().push(due);
+        let took = match fault {
+            Fault::ServiceKilled => self.service("KILL", round).await?,
+            Fault::ServiceHung => self.service("STOP", round).await?,
+            Fault::DeployerKilled => self.deployers().await?,
+            Fault::EngineKilled => self.engine().await?,
+            Fault::BrokerKilled => self.broker(round).await?,
+            Fault::MongodbKilled => self.mongodb().await?,
+            Fault::HostPartitioned => self.partition().await?,
+            Fault::HostKilled => self.power().await?,
+        };
+        self.room.flows().await?;
+        self.command.settles().await?;
+        brokers_caught_up(self.rig, self.hosts[0]).await?;
+        Ok(took)
+    }
+
+    async fn run(&self, host: usize, script: &str) -> Result<String> {
+        self.rig.run(self.hosts[host], script).await
+    }
+
+    async fn application_is_on_the_second(&self) -> Result<()> {
+        let [first, second, _] = self.hosts;
+        if node_of(self.rig, first, "room-comfort").await? != second.name {
+            move_away(self.rig, first, "room-comfort").await?;
+            self.room.counts_on(PATIENCE).await?;
+        }
+        Ok(())
+    }
+
+    /// One service, another each round; the copy on the host that devices are connected to or on another.
+    async fn service(&self, signal: &str, round: u32) -> Result<Duration> {
+        const ONES: [(usize, &str, u16); 6] = [
+            (0, "sensor-manager", 7703),
+            (2, "scheduler", 7701),
+            (0, "application-manager", 7700),
+            (0, "deployer", 7702),
+            (2, "action-manager", 7704),
+            (0, "monitor", 7705),
+        ];
+        let (host, name, port) = ONES[round as usize % ONES.len()];
+        let pid = format!("systemctl show -p MainPID --value iot-{name}");
+        let before = self.run(host, &pid).await?;
+        let began = Instant::now();
+        self.run(host, &format!("kill -{signal} $({pid})")).await?;
+        let ready = format!(
+            "now=$({pid}); [ $now != {} ] && [ $now != 0 ] && exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /health/ready HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n' >&3 && head -1 <&3 | grep -q ' 200'",
+            before.trim()
+        );
+        until(&format!("{name} is ready again"), PATIENCE, || async {
+            self.run(host, &ready).await.map(|_| Some(()))
+        })
+        .await?;
+        Ok(began.elapsed())
+    }
+
+    async fn deployers(&self) -> Result<Duration> {
+        let schedule = json!({
+            "name": "Deployed", "application": "room-comfort", "location": self.room.location(), "parameters": {}, "when": { "kind": "now" },
+        });
+        let admin = self.room.admin();
+        let schedule = id(&admin.post("/api/v1/schedules", &schedule).await?)?;
+        let kill = "kill -9 $(systemctl show -p MainPID --value iot-deployer)";
+        let began = Instant::now();
+        for host in [0, 2] {
+            self.run(host, kill).await?;
+        }
+        let instance = until("the instance runs", PATIENCE, || async {
+            let all = admin.list("/api/v1/instances").await?;
+            let own = all
+                .into_iter()
+                .find(|instance| instance["schedule"] == schedule.as_str());
+            let own = own.context("no instance yet")?;
+            ensure!(own["state"] == "running", "it is {}", own["state"]);
+            Ok(Some(id(&own)?))
+        })
+        .await?;
+        let took = began.elapsed();
+        admin
+            .post(&format!("/api/v1/instances/{instance}/stop"), &json!({}))
+            .await?;
+        instance_is(admin, &instance, "stopped").await?;
+        Ok(took)
+    }
+
+    async fn engine(&self) -> Result<Duration> {
+        let began = Instant::now();
+        self.run(1, "systemctl kill -s KILL docker").await?;
+        until("the engine has begun anew", PATIENCE, || async {
+            self.run(1, "docker info >/dev/null").await.map(|_| Some(()))
+        })
+        .await?;
+        self.room.counts_on(PATIENCE).await?;
+        Ok(began.elapsed())
+    }
+
+    async fn broker(&self, round: u32) -> Result<Duration> {
+        let watch = Watch::begin(self.room.journal());
+        self.run(round as usize % 3, "systemctl kill -s KILL iot-kafka").await?;
+        self.room.flows().await?;
+        brokers_caught_up(self.rig, self.hosts[0]).await?;
+        Ok(watch.end())
+    }
+
+    async fn mongodb(&self) -> Result<Duration> {
+        self.run(0, "systemctl kill -s KILL iot-ferretdb iot-postgresql")
+            .await?;
+        let asked = format!(
+            "cd /; ( exec 3<>/dev/tcp/{}/27017 ) && runuser -u $(stat -c %U /var/lib/iot/postgresql) -- /var/lib/iot/postgresql.sh has-database",
+            self.hosts[0].address
+        );
+        until("it answers again", PATIENCE, || async {
+            self.run(0, &asked).await.map(|_| Some(()))
+        })
+        .await?;
+        let began = Instant::now();
+        self.a_change_is_carried_out().await?;
+        Ok(began.elapsed())
+    }
+
+    async fn a_change_is_carried_out(&self) -> Result<()> {
+        until("a change is carried out", PATIENCE, || async {
+            let place = json!({ "name": format!("After {}", crate::client::mark()), "kind": "room", "grants": [] });
+            self.room
+                .admin()
+                .post("/api/v1/locations", &place)
+                .await
+                .map(|_| Some(()))
+        })
+        .await
+    }
+
+    /// The lost host goes on by itself all the while: two copies of the application run, one of them acts.
+    async fn partition(&self) -> Result<Duration> {
+        let began = Instant::now();
+        self.rig.disconnect(self.hosts[1]).await?;
+        let outcome = self.counts_on_elsewhere(began).await;
+        let heal = self.partition.saturating_sub(began.elapsed());
+        tokio::time::sleep(heal).await;
+        self.rig.connect(self.hosts[1]).await?;
+        outcome
+    }
+
+    async fn power(&self) -> Result<Duration> {
+        let began = Instant::now();
+        self.rig.kill(self.hosts[1]).await?;
+        let took = self.counts_on_elsewhere(began).await?;
+        self.a_change_is_carried_out().await?;
+        self.others_stand_in(true).await?;
+        say(&format!(
+            "    every service of the lost host runs on another one after {:.1} s",
+            began.elapsed().as_secs_f64()
+        ));
+        self.admins_were_told_once(Timestamp::now().plus_millis(-i64::try_from(began.elapsed().as_millis())?))
+            .await?;
+        self.rig.start_again(self.hosts[1]).await?;
+        self.others_stand_in(false).await?;
+        Ok(took)
+    }
+
+    /// What the second host has runs on those that do not have it, or ends there.
+    async fn others_stand_in(&self, wanted: bool) -> Result<()> {
+        const STANDING: [(usize, &str); 4] = [
+            (0, "scheduler"),
+            (0, "action-manager"),
+            (2, "application-manager"),
+            (2, "sensor-manager"),
+        ];
+        let what = if wanted {
+            "stand-ins run"
+        } else {
+            "stand-ins have ended"
+        };
+        until(what, Duration::from_secs(120), || async {
+            for (host, service) in STANDING {
+                let asked = format!("systemctl is-active iot-standin@{service} || true");
+                let active = self.run(host, &asked).await?.trim() == "active";
+                ensure!(active == wanted, "{service} on {}", self.hosts[host].name);
+            }
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// That the host is gone, and nothing besides about what ran there.
+    async fn admins_were_told_once(&self, since: Timestamp) -> Result<()> {
+        let name = &self.hosts[1].name;
+        let wanted = format!("host {name} is down");
+        until("admins are told", PATIENCE, || async {
+            let told = self.room.admin().list("/api/v1/notifications").await?;
+            let titles: Vec<&str> = told
+                .iter()
+                .filter(|told| told["at"].as_str().is_some_and(|at| at >= since.to_string().as_str()))
+                .filter_map(|told| told["title"].as_str())
+                .filter(|title| title.contains(name.as_str()))
+                .collect();
+            ensure!(titles == [wanted.as_str()], "{titles:?}");
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    async fn counts_on_elsewhere(&self, began: Instant) -> Result<Duration> {
+        let [first, second, _] = self.hosts;
+        until("the swarm runs it on another host", PATIENCE, || async {
+            let node = node_of(self.rig, first, "room-comfort").await?;
+            Ok((!node.is_empty() && node != second.name).then_some(()))
+        })
+        .await?;
+        self.room.counts_on(PATIENCE).await?;
+        Ok(began.elapsed())
+    }
+
+    /// What the registry has lost is pushed or built again.
+    async fn registry_is_filled_again(&self) -> Result<()> {
+        let folder = "/var/lib/iot/registry/docker";
+        let lose = format!("systemctl stop iot-registry && rm -rf {folder} && systemctl start iot-registry");
+        self.run(1, &lose).await?;
+        let began = Instant::now();
+        let look = format!(
+            "ls {folder}/registry/v2/repositories/iot/room-comfort/_manifests/revisions/sha256 2>/dev/null | wc -l"
+        );
+        until(
+            "a registry that lost its data has the image again",
+            Duration::from_secs(150),
+            || async { Ok((self.run(1, &look).await?.trim() != "0").then_some(())) },
+        )
+        .await?;
+        say(&format!(
+            "    a registry that lost its data has the image again after {:.1} s",
+            began.elapsed().as_secs_f64()
+        ));
+        Ok(())
+    }
+
+    async fn end(self) -> Result<()> {
+        for occurrences in self.occurrences.into_inner() {
+            occurrences.end(self.room.admin()).await?;
+        }
+        self.room.end().await
+    }
+}
+
+/// Waits until every broker has a copy of everything: before that the next one may not be lost.
+async fn brokers_caught_up(rig: &Rig, host: &RigHost) -> Result<()> {
+    let ask = "cd /; access=/var/lib/iot/secrets/kafka-admin.properties
+out=$(runuser -u iot-platform -- java -cp '/var/lib/iot/kafka/libs/*' org.apache.kafka.tools.TopicCommand --bootstrap-server $(sed -n 's/^bootstrap.servers=//p' $access) --command-config $access --describe --under-replicated-partitions 2>/dev/null) && { printf '%s' \"$out\" | grep -c Partition: || true; }
+true";
+    until("every broker has everything", Duration::from_secs(90), || async {
+        let behind = rig.run(host, ask).await?;
+        Ok((behind.trim() == "0").then_some(()))
+    })
+    .await
+}
