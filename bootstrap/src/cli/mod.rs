@@ -1,18 +1,20 @@
 //! The command line.
 
+mod files;
+mod local;
 mod remote;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use common::config::Config;
 
 use crate::failure::{Exit, Failure};
-use crate::installation::{Installation, Options, Profile, Scope, Summary};
-use crate::preflight;
-use crate::progress::{Reporter, reporter, seconds};
+use crate::installation::{Installation, Options, Profile, Scope};
+use crate::progress::{reporter, seconds};
+use local::{down, logs, show_summary, status};
 
 /// Installs, starts, shows and stops the platform on this machine, or over SSH on the hosts that config.json names.
 ///
@@ -25,6 +27,9 @@ struct Arguments {
     /// The configuration; without the option a missing file means the defaults.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Only this host, with `logs`, `restart`.
+    #[arg(long, global = true, value_name = "NAME")]
+    host: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -62,6 +67,12 @@ enum Command {
         /// Lines to begin with.
         #[arg(short = 'n', long, default_value_t = 100)]
         lines: u32,
+        /// Only since then, as journalctl understands it (`1 hour ago`, `2026-01-31 08:00`); on hosts over SSH.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Only lines with this text; on hosts over SSH.
+        #[arg(long, value_name = "TEXT")]
+        grep: Option<String>,
         /// A service or a piece of infrastructure; absent: all.
         service: Option<String>,
     },
@@ -89,6 +100,36 @@ enum Command {
     },
     /// Install the packages that this machine needs.
     Prerequisites,
+    /// Write a first config.json.
+    Init {
+        /// A host that is reached over SSH: ADDRESS, or PUBLIC=INTERNAL. Absent: this machine.
+        #[arg(long = "ssh", value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// User who signs in there.
+        #[arg(long)]
+        user: Option<String>,
+        /// File with the private key.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Take hosts from what `aws cloudformation describe-stacks` printed for the stack of deploy/aws.
+        #[arg(long, value_name = "FILE", conflicts_with = "addresses")]
+        from_stack_outputs: Option<PathBuf>,
+    },
+    /// Say whether config.json is valid, and which host would run what.
+    Validate,
+    /// Show the keys of hosts of which nothing is known, and take those that you accept into the file of known hosts.
+    Trust {
+        /// Accept all without asking: only where nobody can sit between.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Print the JSON Schema of config.json.
+    Schema,
+    /// Print what makes a shell complete this command.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -116,12 +157,56 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.config {
         options.invocation = format!("{} --config {}", options.invocation, path.display());
     }
+    let path = arguments
+        .config
+        .clone()
+        .unwrap_or_else(|| options.workspace.join("config.json"));
+    match arguments.command {
+        Command::Schema => {
+            files::schema();
+            return Ok(());
+        }
+        Command::Completion { shell } => {
+            files::completion(shell);
+            return Ok(());
+        }
+        Command::Init {
+            addresses,
+            user,
+            key,
+            from_stack_outputs,
+        } => {
+            let wanted = files::Wanted {
+                addresses,
+                user,
+                key,
+                stack_outputs: from_stack_outputs,
+            };
+            return files::init(&path, &wanted);
+        }
+        _ => {}
+    }
     let config = load(arguments.config, &options)?;
+    if matches!(arguments.command, Command::Validate) {
+        return files::validate(config, options, &path);
+    }
     let reporter = reporter();
     if config.is_remote() {
-        return remote::execute(arguments.command, config, options, &*reporter).await;
+        return remote::execute(
+            arguments.command,
+            config,
+            options,
+            arguments.host.as_deref(),
+            &*reporter,
+        )
+        .await;
     }
     match arguments.command {
+        Command::Init { .. } | Command::Validate | Command::Schema | Command::Completion { .. } => Ok(()),
+        Command::Trust { .. } => Err(Failure::new(
+            Exit::Usage,
+            "`trust` is for hosts that are reached over SSH",
+        )),
         Command::Plan { .. } => Err(Failure::new(
             Exit::Usage,
             "`plan` is for hosts that are reached over SSH; on this machine `up` changes only what is not so already",
@@ -159,9 +244,9 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Status => status(&Installation::new(config, options)).await,
-        Command::Logs { follow, lines, service } => {
-            logs(&Installation::new(config, options), follow, lines, service.as_deref()).await
-        }
+        Command::Logs {
+            follow, lines, service, ..
+        } => logs(&Installation::new(config, options), follow, lines, service.as_deref()).await,
         Command::Restart { service } => {
             let installation = Installation::new(config, options);
             installation.restart(service.as_deref()).await?;
@@ -198,39 +283,6 @@ fn load(path: Option<PathBuf>, options: &Options) -> Result<Config, Failure> {
     }
 }
 
-fn show_summary(reporter: &dyn Reporter, installation: &Installation, summary: &Summary) {
-    let took = match summary.compiled.as_secs() {
-        0 => seconds(summary.took),
-        _ => format!(
-            "{}, and {} to compile",
-            seconds(summary.took.saturating_sub(summary.compiled)),
-            seconds(summary.compiled)
-        ),
-    };
-    let name = &installation.config.name;
-    if installation.options.scope == Scope::Infrastructure {
-        reporter.says(&format!("the infrastructure of `{name}` is up ({took})"));
-        return;
-    }
-    if summary.changed {
-        reporter.says(&format!("`{name}` is up ({took})"));
-    } else {
-        reporter.says(&format!("`{name}` is up; nothing changed ({took})"));
-    }
-    reporter.says(&format!("  open        {}", summary.address));
-    if let Some(password) = &summary.first_password {
-        reporter.says(&format!("  sign in as  admin with the one-time password {password}"));
-        reporter.says("  next        choose your own password, add users, register locations and sensors");
-    }
-    if installation.options.demo {
-        reporter.says("  look at     Instances: `Comfort in the laboratory` keeps a simulated room cool; Locations: the building around it");
-    }
-    reporter.says(&format!(
-        "  look after  {} status | logs -f | down",
-        installation.options.invocation
-    ));
-}
-
 /// Writes a text; a closed output is no failure.
 fn show(text: &str) {
     for line in text.lines() {
@@ -238,96 +290,6 @@ fn show(text: &str) {
             break;
         }
     }
-}
-
-async fn status(installation: &Installation) -> Result<(), Failure> {
-    let status = installation.status().await?;
-    show(&status.to_string());
-    if status.healthy() {
-        return Ok(());
-    }
-    let names: Vec<&str> = status
-        .rows
-        .iter()
-        .filter(|row| !row.ready)
-        .map(|row| row.name.as_str())
-        .collect();
-    let mut failure = Failure::new(Exit::Unhealthy, format!("not ready: {}", names.join(", ")));
-    failure.resume = Some(format!("{} up", installation.options.invocation));
-    Err(failure)
-}
-
-async fn logs(installation: &Installation, follow: bool, lines: u32, service: Option<&str>) -> Result<(), Failure> {
-    let folder = installation.layout.logs();
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".log").map(str::to_owned))
-        .collect();
-    names.sort();
-    if let Some(service) = service {
-        if !names.iter().any(|name| name == service) {
-            let message = format!("there is no log of `{service}`; there are: {}", names.join(", "));
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        names.retain(|name| name == service);
-    }
-    if names.is_empty() {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("there are no logs in {} yet", folder.display()),
-        ));
-    }
-    let mut tail = tokio::process::Command::new("tail");
-    tail.arg("-n").arg(lines.to_string()).stdin(Stdio::null());
-    if follow {
-        tail.arg("-F");
-    }
-    tail.args(names.iter().map(|name| installation.layout.log(name)));
-    let ended = tail
-        .status()
-        .await
-        .map_err(|error| Failure::new(Exit::Failed, format!("could not run tail: {error}")))?;
-    if ended.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(Exit::Failed, format!("tail ended with {ended}")))
-    }
-}
-
-async fn down(
-    installation: &Installation,
-    delete_data: bool,
-    yes: bool,
-    reporter: &dyn Reporter,
-) -> Result<(), Failure> {
-    if !preflight::is_root() {
-        return Err(Failure::new(
-            Exit::Preflight,
-            "this command needs root; run it again with sudo",
-        ));
-    }
-    if delete_data
-        && !yes
-        && !confirmed(
-            &installation.config.name,
-            &format!("everything in {}", installation.layout.data_dir().display()),
-        )?
-    {
-        return Err(Failure::new(Exit::Failed, "nothing was stopped or deleted"));
-    }
-    installation.down(reporter).await?;
-    if delete_data {
-        installation.delete_data(reporter).await?;
-    } else {
-        let dir = installation.layout.data_dir().display();
-        reporter.says(&format!(
-            "data stays in {dir}; start again: {} up",
-            installation.options.invocation
-        ));
-    }
-    Ok(())
 }
 
 /// Asks for the installation's name: what is deleted cannot be brought back.

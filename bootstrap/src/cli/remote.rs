@@ -1,12 +1,12 @@
 //! The commands for hosts that are other machines.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use common::config::Config;
 
 use super::{Command, built, confirmed, show};
 use crate::failure::{Exit, Failure};
-use crate::fleet::Fleet;
+use crate::fleet::{Acquaintance, Fleet, Lines};
 use crate::installation::Options;
 use crate::progress::{Reporter, seconds};
 
@@ -14,6 +14,7 @@ pub(super) async fn execute(
     command: Command,
     config: Config,
     options: Options,
+    host: Option<&str>,
     reporter: &dyn Reporter,
 ) -> Result<(), Failure> {
     let unavailable = |what: &str| {
@@ -63,10 +64,71 @@ pub(super) async fn execute(
             }
             opened(config, options)?.down(delete_data, reporter).await
         }
-        Command::Logs { .. } => unavailable("`logs`"),
-        Command::Restart { .. } => unavailable("`restart`"),
+        Command::Logs { follow: true, .. } => unavailable("`logs -f`"),
+        Command::Logs {
+            lines,
+            since,
+            grep,
+            service,
+            ..
+        } => {
+            let wanted = Lines {
+                program: service,
+                count: lines,
+                since,
+                containing: grep,
+            };
+            let (told, away) = opened(config, options)?.logs(host, &wanted).await?;
+            for (host, lines) in told {
+                lines.lines().for_each(|line| show(&format!("{host}  {line}")));
+            }
+            away.map_or(Ok(()), Err)
+        }
+        Command::Restart { service } => {
+            opened(config, options)?.restart(host, service.as_deref()).await?;
+            reporter.says("restarted; see `status`");
+            Ok(())
+        }
+        Command::Trust { yes } => trust(&Fleet::new(config, options)?, yes).await,
         Command::Prerequisites => unavailable("`prerequisites`"),
+        Command::Init { .. } | Command::Validate | Command::Schema | Command::Completion { .. } => Ok(()),
     }
+}
+
+/// Shows the keys of hosts, and asks about those of which nothing is known.
+async fn trust(fleet: &Fleet, yes: bool) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for (host, acquaintance) in fleet.acquaintances().await {
+        match acquaintance {
+            Acquaintance::Known(fingerprint) => show(&format!("{host:<16} known     {fingerprint}")),
+            Acquaintance::Wrong(error) => wrong.push(error.to_string()),
+            Acquaintance::New(key) => {
+                show(&format!("{host:<16} new       {} ({})", key.fingerprint, key.algorithm));
+                if yes || accepted(&host)? {
+                    fleet.trust(&host, &key)?;
+                    show(&format!("{host:<16} taken into known_hosts"));
+                } else {
+                    wrong.push(format!("{host}: its key was not accepted"));
+                }
+            }
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::HostKey, wrong.join("\n")))
+}
+
+fn accepted(host: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        let message = "a new key is accepted in a terminal, after you compared it with what the host itself prints (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub); where nobody can sit between, say --yes";
+        return Err(Failure::new(Exit::HostKey, message));
+    }
+    let mut out = std::io::stdout();
+    let asked = write!(out, "is this the key of {host}? type `yes` to accept it: ").and_then(|()| out.flush());
+    let mut answer = String::new();
+    let read = asked.and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    Ok(read.is_ok() && answer.trim() == "yes")
 }
 
 /// The hosts, with the private keys opened that a person must open.

@@ -17,6 +17,7 @@ mod secrets;
 mod status;
 mod survey;
 mod up;
+mod verbs;
 
 use std::path::Path;
 
@@ -30,6 +31,7 @@ use crate::packages;
 use crate::progress::Reporter;
 use inventory::Inventory;
 pub use status::{FleetStatus, UnitRow};
+pub use verbs::{Acquaintance, Lines};
 
 /// An installation on hosts that are other machines.
 #[derive(Debug)]

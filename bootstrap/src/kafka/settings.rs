@@ -174,7 +174,7 @@ share.coordinator.state.topic.num.partitions=6
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=3000
 # After a kill the controller waits this long for the broker's former life before it lets the new one in.
-broker.session.timeout.ms=3000
+broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4

@@ -38,7 +38,7 @@ pub async fn nodes(mut tail: Tail<NodeEvent>, board: Arc<Board>) -> anyhow::Resu
 }
 
 /// Time between two looks at Kafka and MongoDB, and the longest that one may take.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(4);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Looks at Kafka, which should have so many brokers, and at MongoDB.

@@ -3,21 +3,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::kafka::KafkaConfig;
+use crate::kafka::{KafkaConfig, KafkaPublisher};
 use crate::service::Context;
 
 /// A Kafka client that has been lost for so long, while others get answers, does not find back by itself.
 const LOST: Duration = Duration::from_secs(15);
 /// Kafka was away when it did not answer for so long: no broker comes back sooner, and a busy machine answers within it.
 const OUTAGE: Duration = Duration::from_secs(3);
+/// The same with several brokers, which are hardly ever away all at once: that nobody answers means that the hosts are short of CPU, and processes
+/// that all begin anew would keep them so.
+const OUTAGE_OF_ALL: Duration = Duration::from_secs(20);
 
 /// What is known of whether something answers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Presence {
     /// Whether it has answered at all.
     met: bool,
     /// Since when it does not.
     away: Option<Instant>,
+    /// How long it must be away for an outage.
+    outage: Duration,
 }
 
 /// What an answer, or none, changes.
@@ -35,6 +40,14 @@ enum Turn {
 }
 
 impl Presence {
+    fn new(outage: Duration) -> Self {
+        Self {
+            met: false,
+            away: None,
+            outage,
+        }
+    }
+
     fn take(&mut self, answers: bool, now: Instant) -> Turn {
         match (answers, self.away) {
             (false, Some(_)) => Turn::Same,
@@ -46,7 +59,7 @@ impl Presence {
                 let met = std::mem::replace(&mut self.met, true);
                 self.away = None;
                 since.map_or(Turn::Same, |since| Turn::Back {
-                    outage: met && now.saturating_duration_since(since) >= OUTAGE,
+                    outage: met && now.saturating_duration_since(since) >= self.outage,
                 })
             }
         }
@@ -56,7 +69,12 @@ impl Presence {
 /// Keeps the parts `kafka` and `mongodb` true, and ends with an error when Kafka is back from an outage.
 pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
     let (kafka, mongodb) = (context.health.part("kafka"), context.health.part("mongodb"));
-    let mut presences = [Presence::default(), Presence::default()];
+    let outage_of_kafka = if context.kafka.has_several_brokers() {
+        OUTAGE_OF_ALL
+    } else {
+        OUTAGE
+    };
+    let mut presences = [outage_of_kafka, OUTAGE].map(Presence::new);
     let mut outage = false;
     loop {
         let kafka_config = context.kafka.clone();
@@ -97,12 +115,15 @@ pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
     }
 }
 
-/// Ends with an error, and the process with it, when a Kafka client stays lost: a new process has new clients.
-pub(crate) async fn clients_find_back(kafka: Arc<KafkaConfig>) -> anyhow::Result<()> {
+/// Ends with an error, and the process with it, when a Kafka client stays lost or can not go on: a new process has new clients.
+pub(crate) async fn clients_find_back(kafka: Arc<KafkaConfig>, publisher: Arc<KafkaPublisher>) -> anyhow::Result<()> {
     // Since when Kafka answers; an outage does not count.
     let mut answers: Option<Instant> = None;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
+        if let Some(reason) = publisher.fatal() {
+            anyhow::bail!("the kafka producer can not go on: {reason}");
+        }
         let asked = kafka.clone();
         let answered = tokio::task::spawn_blocking(move || asked.has_doubts() && asked.answers_a_new_client()).await?;
         if !answered {
@@ -139,7 +160,7 @@ mod tests {
             ),
         ];
         for (seen, expected) in cases {
-            let mut presence = Presence::default();
+            let mut presence = Presence::new(OUTAGE);
             let turns: Vec<Turn> = seen
                 .iter()
                 .map(|(answers, second)| presence.take(*answers, start + Duration::from_secs(*second)))

@@ -35,6 +35,8 @@ pub(crate) fn config(rig: &Rig) -> Result<Config> {
     let config = json!({
         "ssh": { "user": "ec2-user", "key": rig.key(), "known_hosts": rig.known_hosts() },
         "hosts": hosts,
+        // The hosts of a rig share the CPUs of one machine: two copies of each service are for the campaign `faults`.
+        "copies": 1,
     });
     Ok(Config::parse(&config.to_string())?)
 }

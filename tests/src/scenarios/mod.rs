@@ -2,6 +2,7 @@
 
 mod adverse;
 mod boundaries;
+mod brokers;
 mod browser;
 mod counted;
 mod exactness;
@@ -76,7 +77,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "three_hosts_from_nothing_over_ssh" => hosts::three,
     "hosts_that_refuse_are_away_or_full" => adverse::all,
     "a_host_joins_and_another_leaves" => membership::joins_and_leaves,
-    "three_hosts_survive_every_fault_of_the_table" => faults::once,
+    "a_broker_of_three_is_lost_and_nothing_stops" => brokers::one_is_lost,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
     "new_passwords_and_tls_for_devices_while_readings_are_sent" => wires::rotation,

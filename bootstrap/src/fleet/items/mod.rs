@@ -32,7 +32,9 @@ pub(super) enum Stage {
     Network,
     /// Kafka, MongoDB, registry.
     Infrastructure,
-    /// Services and node agents.
+    /// What services are made of: programs, images that applications are built on.
+    Programs,
+    /// Services and node agents, one host after the other.
     Services,
     /// What ran on a host before and runs on others now ends.
     Elsewhere,
@@ -40,12 +42,13 @@ pub(super) enum Stage {
 
 impl Stage {
     /// All, in order.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Base,
         Self::Swarm,
         Self::Join,
         Self::Network,
         Self::Infrastructure,
+        Self::Programs,
         Self::Services,
         Self::Elsewhere,
     ];
@@ -58,6 +61,7 @@ impl Stage {
             Self::Join => "hosts join the swarm",
             Self::Network => "network of applications",
             Self::Infrastructure => "kafka, mongodb, registry",
+            Self::Programs => "programs and images",
             Self::Services => "services",
             Self::Elsewhere => "what runs elsewhere now",
         }
@@ -107,6 +111,7 @@ pub(super) fn items(
     all.extend(services::items(&on));
     all.extend(recovery::items(&on));
     all.push((Stage::Elsewhere, no_others(&on, &all)));
+    all.sort_by_key(|(stage, _)| *stage);
     all
 }
 

@@ -39,8 +39,7 @@ fn heartbeat() -> Item {
     state(
         "heartbeat of the swarm",
         format!(
-            "[ \"$(docker info --format '{{{{.Swarm.Cluster.Spec.Dispatcher.HeartbeatPeriod}}}}')\" = {} ]",
-            HEARTBEAT_SECONDS * 1_000_000_000
+            "[ \"$(docker info --format '{{{{.Swarm.Cluster.Spec.Dispatcher.HeartbeatPeriod}}}}')\" = {HEARTBEAT_SECONDS}s ]"
         ),
         format!("docker swarm update --dispatcher-heartbeat {HEARTBEAT_SECONDS}s"),
     )

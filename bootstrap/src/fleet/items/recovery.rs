@@ -42,7 +42,6 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         ),
         on.secret(HOSTCTL_KEY, on.secrets.hostctl_key()),
         on.text("etc/known_hosts", 0o644, on.known_hosts.to_owned()),
-        on.folder("uploads", &on.account, 0o700),
         file(
             format!("/etc/systemd/system/{template}.service"),
             "root",

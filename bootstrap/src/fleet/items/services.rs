@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use common::config::{Mode, Role, SERVICES};
-use common::settings::{Gateways, Recovery, RecoveryHost, Tls};
+use common::settings::{Gateways, Recovery, RecoveryHost, Settings, Tls};
 use hosts::{Content, Input, Item, Kind};
 
 use super::infrastructure::unpacked;
@@ -22,16 +22,16 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     };
     let secrets = secrets(on, console).into_iter().map(|item| (when, item));
     let secrets: Vec<Staged> = secrets.collect();
-    let mut all = Vec::new();
+    let (mut all, mut programs) = (Vec::new(), Vec::new());
     let settings = settings(on);
     // A connection string in it may have a password.
-    let text = Content::Text(settings.clone());
+    let text = Content::Text(written(&settings));
     all.push(file(on.path("etc/settings.json"), &on.account, 0o600, text));
     let release = format!("releases/{}", on.payload.version());
     // All of them: another host may be lost.
     for (name, program) in &on.payload.programs {
         let path = on.path(&format!("{release}/{name}"));
-        all.push(file(path, "root", 0o755, Content::File(program.clone())));
+        programs.push(file(path, "root", 0o755, Content::File(program.clone())));
     }
     all.push(Item::new(
         "release in use",
@@ -41,15 +41,17 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         },
     ));
     if on.machine.roles.contains(&Role::Deployer) {
-        all.extend(python(on));
+        programs.extend(python(on));
     }
+    all.push(on.folder("uploads", &on.account, 0o700));
     let services = on.machine.roles.iter().filter(|role| Role::SERVICES.contains(role));
     for name in ["agent"].into_iter().chain(services.map(|role| role.name())) {
         all.push(service(on, name, &settings));
     }
     all.push(old_releases(on));
+    let programs = programs.into_iter().map(|item| (Stage::Programs, item));
     let all = all.into_iter().map(|item| (Stage::Services, item));
-    secrets.into_iter().chain(all).collect()
+    secrets.into_iter().chain(programs).chain(all).collect()
 }
 
 /// The programs in use and the two before them are kept.
@@ -83,7 +85,7 @@ fn secrets(on: &On<'_>, console: bool) -> Vec<Item> {
 }
 
 /// What the services of this host read.
-fn settings(on: &On<'_>) -> String {
+fn settings(on: &On<'_>) -> Settings {
     let (inventory, config, machine) = (on.inventory, &on.inventory.config, on.machine);
     let facts = HostFacts {
         host_name: machine.name.clone(),
@@ -122,7 +124,23 @@ fn settings(on: &On<'_>) -> String {
     if config.mongodb.mode == Mode::Managed {
         settings.mongodb.tls = tls;
     }
-    serde_json::to_string_pretty(&settings).map_or_else(|_| String::new(), |text| text + "\n")
+    settings
+}
+
+fn written(settings: &Settings) -> String {
+    serde_json::to_string_pretty(settings).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+/// What a service has to be started anew for. Which hosts there are, only some read: others go on when one joins or leaves.
+fn read_by(name: &str, settings: &Settings) -> String {
+    let mut read = settings.clone();
+    if name != "monitor" {
+        read.recovery = None;
+    }
+    if !["agent", "application-manager"].contains(&name) {
+        read.gateways = Gateways::default();
+    }
+    written(&read)
 }
 
 /// Keeps the allocator from holding on to memory for each thread.
@@ -155,7 +173,7 @@ fn recovery(on: &On<'_>) -> Recovery {
     }
 }
 
-fn service(on: &On<'_>, name: &str, settings: &str) -> Item {
+fn service(on: &On<'_>, name: &str, settings: &Settings) -> Item {
     let binary = if name == "agent" { "deployer" } else { name };
     let mode = if name == "agent" { "--agent " } else { "" };
     let command = format!(
@@ -169,7 +187,7 @@ fn service(on: &On<'_>, name: &str, settings: &str) -> Item {
         .get(binary)
         .map(|upload| upload.sha256.as_str())
         .unwrap_or_default();
-    let print = on.print(&[program, settings, &on.secrets.fingerprint(name)]);
+    let print = on.print(&[program, &read_by(name, settings), &on.secrets.fingerprint(name)]);
     let mut service = on.unit(name, command, &on.account, print);
     service.notifies = true;
     service.environment = environment();

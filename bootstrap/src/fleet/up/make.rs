@@ -40,8 +40,8 @@ impl Run<'_> {
                     made.push(one(member).await);
                 }
             }
-            // Those of one host are away while the others work. The first host that does not get ready keeps the next from the same fate.
-            Stage::Services if !self.invented && !self.fleet.on.options.rotate => {
+            // The first host that does not get ready keeps the next from the same fate.
+            Stage::Services if self.one_by_one() => {
                 for member in &self.members {
                     if made.iter().any(Result::is_err) {
                         made.push(Ok(0));
@@ -57,6 +57,13 @@ impl Run<'_> {
             _ => made = join_all(self.members.iter().map(one)).await,
         }
         self.settle(made).into_iter().sum::<usize>() > 0
+    }
+
+    /// Whether services are changed on one host after the other: those of one are away while the others work. Where none works yet there is
+    /// no reason to, but for several brokers, which hundreds of clients that begin at once keep busy for long.
+    fn one_by_one(&self) -> bool {
+        let works = !self.invented && !self.fleet.on.options.rotate;
+        works || self.fleet.inventory.config.brokers() > 1
     }
 
     /// Waits until everything on a host is ready.

@@ -30,5 +30,5 @@ pub use key::{make_key, needs_passphrase, public_line};
 pub use link::host_key;
 pub use session::Session;
 pub use target::{Agent, Identity, Passphrase, Target, Timeouts, Trust};
-pub use trust::{HostKey, known_as, learn};
+pub use trust::{HostKey, check, known_as, learn};
 pub use upload::Source;

@@ -65,6 +65,14 @@ pub fn learn(known_hosts: &Path, key: &HostKey) -> Result<(), SshError> {
     append(known_hosts, &key.line).map_err(|error| unusable(known_hosts, error))
 }
 
+/// Says whether a key that a host has shown is the one that is known of it.
+///
+/// # Errors
+/// As when signing in: nothing is known of it, or another key.
+pub fn check(target: &Target, shown: &HostKey) -> Result<(), SshError> {
+    Expectation::of(target)?.check(target, &shown.key)
+}
+
 /// Returns lines for a `known_hosts` of another machine, by which it knows a host at `address` as well as this machine does. None where
 /// only a fingerprint is known.
 ///

@@ -22,7 +22,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 pub use consumer::{BatchLimits, ConsumerStatus, consume, consume_batches};
 pub use producer::KafkaPublisher;
 pub use tail::{Tail, end_offsets, offsets_for_time, tail};
-pub use topics::ensure_topics;
+pub use topics::TopicMaker;
 
 use access::Access;
 use vitals::Vitals;
@@ -116,24 +116,6 @@ impl KafkaConfig {
         self.vitals.lag()
     }
 
-    /// Looks at the brokers and at the heartbeats' partitions. Blocks.
-    ///
-    /// # Errors
-    /// When Kafka does not answer a new client within 3 s.
-    pub fn brokers(&self) -> Result<Brokers, KafkaError> {
-        let topic = self.topic(common::Topic::ServiceHeartbeats.name());
-        let probe = self.client("probe").create::<BaseConsumer>()?;
-        let metadata = probe.fetch_metadata(Some(&topic), Duration::from_secs(3))?;
-        let partitions = || metadata.topics().iter().flat_map(|topic| topic.partitions());
-        Ok(Brokers {
-            answering: metadata.brokers().len(),
-            without_leader: partitions().filter(|partition| partition.leader() < 0).count(),
-            lacking_copies: partitions()
-                .filter(|partition| partition.isr().len() < partition.replicas().len())
-                .count(),
-        })
-    }
-
     /// Whether a client has something to complain of.
     #[must_use]
     pub fn has_doubts(&self) -> bool {
@@ -175,7 +157,21 @@ impl KafkaConfig {
     /// One broker: longer than it takes to come back from a crash, because a member that gave up meanwhile is fenced by its former self. A process
     /// that comes back does not wait for it, it takes its own place again. Of several brokers one is always there.
     fn session_timeout_ms(&self) -> &'static str {
-        if self.replication >= 3 { "10000" } else { "20000" }
+        if self.has_several_brokers() { "10000" } else { "20000" }
+    }
+
+    /// Longest wait between two tries to connect.
+    ///
+    /// One broker: all wait for it, and shall not wait long. Of several, each has hundreds of clients: hosts that are short of CPU would be kept so
+    /// by handshakes that come again twice a second, while another broker does the work anyway.
+    fn longest_backoff_ms(&self) -> &'static str {
+        if self.has_several_brokers() { "5000" } else { "500" }
+    }
+
+    /// Whether Kafka goes on when one broker is away.
+    #[must_use]
+    pub fn has_several_brokers(&self) -> bool {
+        self.replication >= 3
     }
 
     fn client(&self, role: &str) -> ClientConfig {
@@ -187,10 +183,8 @@ impl KafkaConfig {
                 format!("{}.{}.{role}@{}", self.name, self.service, self.host),
             )
             .set("socket.keepalive.enable", "true")
-            // A broker whose host is gone says nothing: ask another before anyone waits for this one for a minute.
-            .set("socket.timeout.ms", "10000")
             .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "500")
+            .set("reconnect.backoff.max.ms", self.longest_backoff_ms())
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("log_level", "4");
         self.access.apply(&mut config);

@@ -9,8 +9,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer};
 use rdkafka::{ClientContext, Statistics};
 
-use super::KafkaConfig;
 use super::vitals::Pulse;
+use super::{Brokers, KafkaConfig};
 use crate::bus::{BusError, Delivery, Publisher, Record};
 
 struct Context {
@@ -76,6 +76,30 @@ impl KafkaPublisher {
             )
             .map(|_| ())
             .map_err(|error| BusError::Read(error.to_string()))
+    }
+
+    /// Looks at the brokers and at the heartbeats' partitions; blocks at most `timeout`.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn brokers(&self, timeout: Duration) -> Result<Brokers, BusError> {
+        let topic = self.config.topic(common::Topic::ServiceHeartbeats.name());
+        let metadata = self.producer.client().fetch_metadata(Some(&topic), timeout);
+        let metadata = metadata.map_err(|error| BusError::Read(error.to_string()))?;
+        let partitions = || metadata.topics().iter().flat_map(|topic| topic.partitions());
+        Ok(Brokers {
+            answering: metadata.brokers().len(),
+            without_leader: partitions().filter(|partition| partition.leader() < 0).count(),
+            lacking_copies: partitions()
+                .filter(|partition| partition.isr().len() < partition.replicas().len())
+                .count(),
+        })
+    }
+
+    /// Why this producer will never send anything again, where that is so: it can not keep the order that it has promised.
+    #[must_use]
+    pub fn fatal(&self) -> Option<String> {
+        self.producer.client().fatal_error().map(|(_, reason)| reason)
     }
 
     /// Waits until everything in flight is delivered, at most `timeout`; blocks.

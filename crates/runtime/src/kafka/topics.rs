@@ -8,12 +8,37 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::KafkaConfig;
 
-/// Creates every topic that does not exist yet; each service does, so that none has to come first.
-///
-/// # Errors
-/// When Kafka does not answer or refuses.
-pub async fn ensure_topics(config: &KafkaConfig) -> anyhow::Result<()> {
-    let admin: AdminClient<DefaultClientContext> = config.client("admin").create()?;
+/// Makes topics.
+pub struct TopicMaker {
+    admin: AdminClient<DefaultClientContext>,
+}
+
+impl std::fmt::Debug for TopicMaker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TopicMaker").finish_non_exhaustive()
+    }
+}
+
+impl TopicMaker {
+    /// One client for all tries.
+    ///
+    /// # Errors
+    /// When librdkafka does not take the configuration.
+    pub fn new(config: &KafkaConfig) -> anyhow::Result<Self> {
+        let admin = config.client("admin").create()?;
+        Ok(Self { admin })
+    }
+
+    /// Creates every topic that does not exist yet; each service does, so that none has to come first.
+    ///
+    /// # Errors
+    /// When Kafka does not answer or refuses.
+    pub async fn ensure(&self, config: &KafkaConfig) -> anyhow::Result<()> {
+        ensure(&self.admin, config).await
+    }
+}
+
+async fn ensure(admin: &AdminClient<DefaultClientContext>, config: &KafkaConfig) -> anyhow::Result<()> {
     let mut wanted = Vec::new();
     for topic in Topic::ALL {
         let facts = topic.facts();

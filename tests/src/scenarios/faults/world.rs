@@ -1,4 +1,4 @@
-//! The table of faults: what breaks, how long it takes until the main job goes on, and that nothing is lost or doubled.
+//! What is broken, and what has to go on.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -7,181 +7,30 @@ use anyhow::{Context as _, Result, ensure};
 use common::Timestamp;
 use serde_json::json;
 
-use super::counted::{CountedRoom, Watch};
-use super::hosts::{Command, built};
-use super::membership::{move_away, node_of};
-use super::occurrences::Occurrences;
-use super::path::instance_is;
+use super::{Fault, PATIENCE};
 use crate::rig::{Rig, RigHost};
 use crate::say;
+use crate::scenarios::counted::CountedRoom;
+use crate::scenarios::hosts::Command;
+use crate::scenarios::membership::{move_away, node_of};
+use crate::scenarios::occurrences::Occurrences;
+use crate::scenarios::path::instance_is;
 use crate::site::id;
-use crate::stack::Stack;
 use crate::wait::until;
 
-/// What each host runs: the second has a copy of what people, devices and applications need, and the only registry.
-const ROLES: [&[&str]; 3] = [
-    &[
-        "kafka",
-        "mongodb",
-        "application-manager",
-        "sensor-manager",
-        "deployer",
-        "monitor",
-    ],
-    &[
-        "kafka",
-        "registry",
-        "application-manager",
-        "sensor-manager",
-        "scheduler",
-        "action-manager",
-    ],
-    &["kafka", "scheduler", "deployer", "action-manager", "monitor"],
-];
-/// Longer than any target: what takes longer fails.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A row of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// kill -9 of a service.
-    ServiceKilled,
-    /// SIGSTOP of a service.
-    ServiceHung,
-    /// kill -9 of both deployers while an instance is started.
-    DeployerKilled,
-    /// kill -9 of Docker Engine on the application's host.
-    EngineKilled,
-    /// kill -9 of one of three brokers.
-    BrokerKilled,
-    /// kill -9 of `MongoDB`, counted from when it answers again.
-    MongodbKilled,
-    /// The application's host loses its network for a while.
-    HostPartitioned,
-    /// The application's host, with the registry and a copy of most services, loses its power.
-    HostKilled,
-}
-
-impl Fault {
-    /// All of them, in the order in which they are played.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::ServiceKilled,
-        Self::ServiceHung,
-        Self::DeployerKilled,
-        Self::EngineKilled,
-        Self::BrokerKilled,
-        Self::MongodbKilled,
-        Self::HostPartitioned,
-        Self::HostKilled,
-    ];
-
-    /// What it is called, and until when what has to go on, in seconds at most.
-    #[must_use]
-    pub(crate) fn row(self) -> (&'static str, &'static str, f64) {
-        match self {
-            Self::ServiceKilled => ("service kill -9", "it is ready again", 5.0),
-            Self::ServiceHung => ("service hung (SIGSTOP)", "it is ready again", 15.0),
-            Self::DeployerKilled => ("deployers killed mid-deploy", "the instance runs", 10.0),
-            Self::EngineKilled => ("dockerd killed", "the application counts on", 30.0),
-            Self::BrokerKilled => ("broker killed (of 3)", "longest time without PUBACK", 10.0),
-            Self::MongodbKilled => (
-                "MongoDB killed and restarted",
-                "a change is carried out, once it is back",
-                10.0,
-            ),
-            Self::HostPartitioned => (
-                "host partitioned and healed",
-                "the application counts on elsewhere",
-                45.0,
-            ),
-            Self::HostKilled => ("host killed", "the application counts on elsewhere", 45.0),
-        }
-    }
-}
-
-/// Each row once, as a live test.
-pub(super) async fn once(_: &Stack) -> Result<()> {
-    table(1, Duration::from_secs(25)).await.map(drop)
-}
-
-/// Plays every row so often; a partition lasts so long. Returns the seconds of each row. Readings and occurrences are counted at the end.
-///
-/// # Errors
-/// When something does not recover, or was lost or doubled.
-pub(crate) async fn table(rounds: u32, partition: Duration) -> Result<Vec<(Fault, Vec<f64>)>> {
-    let rig = Rig::start("iot-rig-faults", 3).await?;
-    let outcome = play(&rig, rounds, partition).await;
-    rig.remove().await?;
-    outcome
-}
-
-async fn play(rig: &Rig, rounds: u32, partition: Duration) -> Result<Vec<(Fault, Vec<f64>)>> {
-    let folder = tempfile::tempdir()?;
-    let command = Command::new(folder.path(), rig, |config| {
-        config.kafka.replication = 3;
-        for (host, roles) in config.hosts.iter_mut().zip(ROLES) {
-            host.services = serde_json::from_value(json!(roles)).ok();
-        }
-    })?;
-    command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
-    command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
-    let [first, second, third] = rig.hosts() else {
-        anyhow::bail!("three hosts")
-    };
-    let room = CountedRoom::begin(rig, first, folder.path(), "Room of three hosts").await?;
-    Occurrences::prepare(room.admin()).await?;
-    images_are_everywhere(rig).await?;
-    let world = World {
-        rig,
-        command,
-        hosts: [first, second, third],
-        room,
-        partition,
-        occurrences: RefCell::new(Vec::new()),
-    };
-    let mut figures: Vec<(Fault, Vec<f64>)> = Fault::ALL.iter().map(|fault| (*fault, Vec::new())).collect();
-    for round in 0..rounds {
-        for (fault, times) in &mut figures {
-            let (name, what, target) = fault.row();
-            let took = world.inject(*fault, round).await.with_context(|| name.to_owned())?;
-            say(&format!(
-                "    {name}: {what} after {:.1} s (target {target:.0} s)",
-                took.as_secs_f64()
-            ));
-            times.push(took.as_secs_f64());
-        }
-    }
-    world.registry_is_filled_again().await?;
-    world.end().await?;
-    Ok(figures)
-}
-
-/// Every host has the application's image before anybody needs it there.
-async fn images_are_everywhere(rig: &Rig) -> Result<()> {
-    for host in rig.hosts() {
-        until(&format!("{} has the image", host.name), PATIENCE, || async {
-            let images = rig
-                .run(host, "docker images -q --filter reference='*/iot/room-comfort'")
-                .await?;
-            Ok((!images.trim().is_empty()).then_some(()))
-        })
-        .await?;
-    }
-    Ok(())
-}
-
-struct World<'a> {
-    rig: &'a Rig,
-    command: Command,
-    hosts: [&'a RigHost; 3],
-    room: CountedRoom,
-    partition: Duration,
-    occurrences: RefCell<Vec<Occurrences>>,
+/// Three hosts with a room on them.
+pub(super) struct World<'a> {
+    pub(super) rig: &'a Rig,
+    pub(super) command: Command,
+    pub(super) hosts: [&'a RigHost; 3],
+    pub(super) room: CountedRoom,
+    pub(super) partition: Duration,
+    pub(super) occurrences: RefCell<Vec<Occurrences>>,
 }
 
 impl World<'_> {
     /// Breaks something while readings flow and occurrences fall due, waits until all is well again, and says how long it took until it counts.
-    async fn inject(&self, fault: Fault, round: u32) -> Result<Duration> {
+    pub(super) async fn inject(&self, fault: Fault, round: u32) -> Result<Duration> {
         if matches!(fault, Fault::EngineKilled | Fault::HostPartitioned | Fault::HostKilled) {
             self.application_is_on_the_second().await?;
         }
@@ -193,14 +42,12 @@ impl World<'_> {
             Fault::ServiceHung => self.service("STOP", round).await?,
             Fault::DeployerKilled => self.deployers().await?,
             Fault::EngineKilled => self.engine().await?,
-            Fault::BrokerKilled => self.broker(round).await?,
             Fault::MongodbKilled => self.mongodb().await?,
             Fault::HostPartitioned => self.partition().await?,
             Fault::HostKilled => self.power().await?,
         };
         self.room.flows().await?;
         self.command.settles().await?;
-        brokers_caught_up(self.rig, self.hosts[0]).await?;
         Ok(took)
     }
 
@@ -281,14 +128,6 @@ impl World<'_> {
         .await?;
         self.room.counts_on(PATIENCE).await?;
         Ok(began.elapsed())
-    }
-
-    async fn broker(&self, round: u32) -> Result<Duration> {
-        let watch = Watch::begin(self.room.journal());
-        self.run(round as usize % 3, "systemctl kill -s KILL iot-kafka").await?;
-        self.room.flows().await?;
-        brokers_caught_up(self.rig, self.hosts[0]).await?;
-        Ok(watch.end())
     }
 
     async fn mongodb(&self) -> Result<Duration> {
@@ -401,7 +240,7 @@ impl World<'_> {
     }
 
     /// What the registry has lost is pushed or built again.
-    async fn registry_is_filled_again(&self) -> Result<()> {
+    pub(super) async fn registry_is_filled_again(&self) -> Result<()> {
         let folder = "/var/lib/iot/registry/docker";
         let lose = format!("systemctl stop iot-registry && rm -rf {folder} && systemctl start iot-registry");
         self.run(1, &lose).await?;
@@ -422,22 +261,10 @@ impl World<'_> {
         Ok(())
     }
 
-    async fn end(self) -> Result<()> {
+    pub(super) async fn end(self) -> Result<()> {
         for occurrences in self.occurrences.into_inner() {
             occurrences.end(self.room.admin()).await?;
         }
         self.room.end().await
     }
-}
-
-/// Waits until every broker has a copy of everything: before that the next one may not be lost.
-async fn brokers_caught_up(rig: &Rig, host: &RigHost) -> Result<()> {
-    let ask = "cd /; access=/var/lib/iot/secrets/kafka-admin.properties
-out=$(runuser -u iot-platform -- java -cp '/var/lib/iot/kafka/libs/*' org.apache.kafka.tools.TopicCommand --bootstrap-server $(sed -n 's/^bootstrap.servers=//p' $access) --command-config $access --describe --under-replicated-partitions 2>/dev/null) && { printf '%s' \"$out\" | grep -c Partition: || true; }
-true";
-    until("every broker has everything", Duration::from_secs(90), || async {
-        let behind = rig.run(host, ask).await?;
-        Ok((behind.trim() == "0").then_some(()))
-    })
-    .await
 }

@@ -1,0 +1,67 @@
+//! Three brokers: one is killed, another is away for a while, and nothing is lost or doubled.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::counted::{CountedRoom, Watch};
+use super::hosts::{Command, built};
+use crate::rig::{Rig, RigHost};
+use crate::say;
+use crate::stack::Stack;
+use crate::wait::until;
+
+/// kill -9 of a broker, and one that stays away: nothing lost, nothing doubled.
+pub(super) async fn one_is_lost(_: &Stack) -> Result<()> {
+    let rig = Rig::start("iot-rig-brokers", 3).await?;
+    let outcome = play(&rig).await;
+    rig.remove().await?;
+    outcome
+}
+
+async fn play(rig: &Rig) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let command = Command::new(folder.path(), rig, |config| {
+        config.kafka.replication = 3;
+    })?;
+    command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
+    command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
+    let first = rig.hosts().first().context("a host")?;
+    let room = CountedRoom::begin(rig, first, folder.path(), "Room with brokers").await?;
+    room.flows().await?;
+
+    let watch = Watch::begin(room.journal());
+    rig.run(first, "systemctl kill -s KILL iot-kafka").await?;
+    room.flows().await?;
+    caught_up(rig).await?;
+    told(&format!("broker of {} killed", first.name), watch.end());
+    let second = rig.hosts().get(1).context("a second host")?;
+    let watch = Watch::begin(room.journal());
+    rig.run(second, "systemctl stop iot-kafka").await?;
+    room.flows().await?;
+    rig.run(second, "systemctl start iot-kafka").await?;
+    caught_up(rig).await?;
+    told(&format!("broker of {} away", second.name), watch.end());
+
+    room.end().await
+}
+
+fn told(what: &str, pause: Duration) {
+    say(&format!(
+        "    {what}: at most {:.1} s without PUBACK",
+        pause.as_secs_f64()
+    ));
+}
+
+/// Waits until every broker has a copy of everything: before that the next one may not be lost.
+async fn caught_up(rig: &Rig) -> Result<()> {
+    let host: &RigHost = rig.hosts().first().context("a host")?;
+    let ask = "cd /; access=/var/lib/iot/secrets/kafka-admin.properties
+out=$(runuser -u iot-platform -- java -cp '/var/lib/iot/kafka/libs/*' org.apache.kafka.tools.TopicCommand --bootstrap-server $(sed -n 's/^bootstrap.servers=//p' $access) --command-config $access --describe --under-replicated-partitions 2>/dev/null) && { printf '%s' \"$out\" | grep -c Partition: || true; }
+true";
+    until("every broker has everything", Duration::from_secs(90), || async {
+        let behind = rig.run(host, ask).await?;
+        Ok((behind.trim() == "0").then_some(()))
+    })
+    .await
+}
