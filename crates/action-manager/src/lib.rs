@@ -99,7 +99,7 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let gateway = gateway::Gateway::new(view, key, context.bus.clone(), commands);
     let door = runtime::http::Door::new(listener, tls);
     let served = gateway::serve(
-        door.open_while(context.can_serve(settings.gateways.actions.len())),
+        door.open_while(context.can_serve(&["kafka"])),
         gateway,
         context.shutdown.clone(),
     );

@@ -136,8 +136,10 @@ impl Keeper {
                 _ = interval.tick() => {}
             }
             let before = self.duty.held();
-            if let Err(error) = self.look(Instant::now()).await {
-                tracing::debug!(duty = self.name, %error, "a duty can not be looked at");
+            match tokio::time::timeout(HOLDS, self.look(Instant::now())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(duty = self.name, %error, "a duty can not be looked at"),
+                Err(_) => tracing::debug!(duty = self.name, "mongodb says nothing of a duty"),
             }
             let after = self.duty.held();
             if before != after {
@@ -153,7 +155,7 @@ impl Keeper {
         }
         if self.duty.held() {
             self.duty.hold_until(None);
-            self.release().await;
+            tokio::time::timeout(BEAT, self.release()).await.unwrap_or_default();
         }
         Ok(())
     }

@@ -135,7 +135,7 @@ async fn listen(context: &Context, bindings: Bindings, key: TokenKey) -> anyhow:
     };
     let router = gateway::router(gateway);
     let tls = runtime::tls::server_of(context.settings.certificate.as_deref())?;
-    let several = context.can_serve(context.settings.gateways.readings.len());
+    let several = context.can_serve(&["kafka", "mongodb"]);
     let door = serving::Door::new(listener, tls).open_while(several);
     let served = serving::serve(door, router, serving::Limits::PROGRAMS, context.shutdown.clone());
     context.spawn("readings gateway", served);

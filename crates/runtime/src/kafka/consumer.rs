@@ -140,7 +140,7 @@ pub async fn consume_batches<M: Message, H: BatchHandler<M>>(
         let mut batch: Vec<Placed<M>> = Vec::new();
         let mut ends = std::collections::BTreeMap::new();
         let mut deadline = None;
-        let revoked = reader.status.revoked();
+        let mut revoked = reader.status.revoked();
         while batch.len() < limits.messages {
             let wait = async {
                 match deadline {
@@ -159,10 +159,12 @@ pub async fn consume_batches<M: Message, H: BatchHandler<M>>(
                 message = reader.consumer.recv() => message,
             };
             if reader.status.revoked() != revoked {
-                // What was collected comes again from the committed offsets, here or at another copy.
+                // What was collected comes again from the committed offsets, here or at another copy. This message is the first of what
+                // was assigned since.
+                revoked = reader.status.revoked();
                 batch.clear();
                 ends.clear();
-                break;
+                deadline = None;
             }
             let Some(message) = reader.fresh(message)? else {
                 continue;
@@ -170,6 +172,10 @@ pub async fn consume_batches<M: Message, H: BatchHandler<M>>(
             deadline.get_or_insert_with(|| tokio::time::Instant::now() + limits.linger);
             ends.insert(message.partition(), message.offset());
             batch.extend(reader.decode(&message).await);
+        }
+        if reader.status.revoked() != revoked {
+            // Taken away after the last message, and nothing has come since.
+            continue;
         }
         if let Some(first) = batch.first() {
             let work = || async { handler.handle_batch(&batch).await };
@@ -205,8 +211,8 @@ impl<M: Message> Reader<M> {
             .set("auto.commit.interval.ms", "1000")
             .set("session.timeout.ms", config.session_timeout_ms())
             .set("heartbeat.interval.ms", "1000")
-            // A handler that waits for a dependency does not poll. After this long its partitions go to another copy, which may have
-            // what this one lacks; and no rebalance waits longer. The message is handled again, there or here.
+            // A handler that waits for a dependency does not poll. After this long, and the session's time, its partitions go to another copy,
+            // which may have what this one lacks; and no rebalance waits longer. The message is handled again, there or here.
             .set("max.poll.interval.ms", MAX_POLL_MS)
             .create_with_context(Context {
                 status: status.clone(),
@@ -347,6 +353,8 @@ impl<M: Message> Reader<M> {
             while self.status.assigned() {
                 tokio::time::timeout(LEAVING_STEP, self.consumer.recv()).await.ok();
             }
+            // Once more: the word to the coordinator goes out after the partitions are given up.
+            tokio::time::timeout(2 * LEAVING_STEP, self.consumer.recv()).await.ok();
         };
         if tokio::time::timeout(LEAVING, left).await.is_err() {
             tracing::debug!(topic = self.topic, "left without an answer");

@@ -1,6 +1,6 @@
 //! The bus against librdkafka's mock cluster: redelivery, poison, order, tails.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::messages::operation::OperationEvent;
 use common::{Envelope, Message, MessageId, OperationId, Topic};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::bus::{Bus, HandleError, Handler, Publisher, Record, TailFrom, TailItem};
+use crate::bus::{BatchHandler, Bus, HandleError, Handler, Placed, Publisher, Record, TailFrom, TailItem};
 
 struct Rig {
     cluster: MockCluster<'static, rdkafka::producer::DefaultProducerContext>,
@@ -46,6 +47,23 @@ impl Rig {
     async fn publish(&self, version: u64) {
         let bus = Bus::new(self.publisher.clone(), "tester");
         bus.publish_first(MessageId::new(), done(version)).await.unwrap();
+    }
+
+    /// How many messages the group has done with.
+    fn committed(&self) -> i64 {
+        let (topic, group) = (
+            self.config.topic(Topic::OperationEvents.name()),
+            "t.tester.operation.events",
+        );
+        let consumer: BaseConsumer = self.config.reader("check").set("group.id", group).create().unwrap();
+        let mut partitions = rdkafka::TopicPartitionList::new();
+        partitions.add_partition_range(&topic, 0, 2);
+        let found = consumer.committed_offsets(partitions, Duration::from_secs(5)).unwrap();
+        found
+            .elements()
+            .iter()
+            .map(|element| element.offset().to_raw().unwrap().max(0))
+            .sum()
     }
 
     fn consume<H: Handler<OperationEvent>>(
@@ -94,6 +112,15 @@ impl Handler<OperationEvent> for Recorder {
             return Err(error());
         }
         self.seen.lock().unwrap().push(version);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl BatchHandler<OperationEvent> for Recorder {
+    async fn handle_batch(&self, batch: &[Placed<OperationEvent>]) -> Result<(), HandleError> {
+        let versions = batch.iter().map(|placed| version(&placed.envelope));
+        self.seen.lock().unwrap().extend(versions);
         Ok(())
     }
 }
@@ -149,7 +176,7 @@ async fn poison_goes_to_the_dead_letter_topic_and_the_rest_goes_on() {
     assert_eq!(*handler.seen.lock().unwrap(), [1, 3]);
     let dead = rig.config.dead_topic(Topic::OperationEvents.name());
     let consumer: BaseConsumer = rig.config.reader("check").set("group.id", "check").create().unwrap();
-    let marks = rdkafka::consumer::Consumer::fetch_watermarks(&consumer, &dead, 0, Duration::from_secs(5)).unwrap();
+    let marks = Consumer::fetch_watermarks(&consumer, &dead, 0, Duration::from_secs(5)).unwrap();
     assert_eq!(marks, (0, 2));
     shutdown.cancel();
     task.await.unwrap().unwrap();
@@ -238,4 +265,63 @@ async fn nothing_is_confirmed_while_the_broker_is_away_and_all_of_it_afterwards(
         .await
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_partitions_move_between_copies_is_handled() {
+    let rig = Rig::new();
+    let seen = Arc::new(Recorder::default());
+    let copy = |host: &str, shutdown: &CancellationToken| {
+        let config = KafkaConfig {
+            host: host.to_owned(),
+            ..(*rig.config).clone()
+        };
+        let status = Arc::new(ConsumerStatus::default());
+        let limits = BatchLimits {
+            messages: 50,
+            linger: Duration::from_millis(100),
+        };
+        let (publisher, handler) = (rig.publisher.clone(), seen.clone());
+        let work = consume_batches(
+            Arc::new(config),
+            publisher,
+            status.clone(),
+            handler,
+            limits,
+            shutdown.clone(),
+        );
+        (status, tokio::spawn(work))
+    };
+    let (bus, published) = (Bus::new(rig.publisher.clone(), "tester"), AtomicUsize::new(0));
+    let all_of_ten_more = async || {
+        for _ in 0..10 {
+            let version = published.fetch_add(1, Ordering::SeqCst) as u64;
+            let id = OperationId::derive(&["each on its own partition", &version.to_string()]);
+            let message = OperationEvent::Done {
+                id,
+                version: Some(version),
+            };
+            bus.publish_first(MessageId::new(), message).await.unwrap();
+        }
+        let all: BTreeSet<u64> = (0..published.load(Ordering::SeqCst) as u64).collect();
+        until("every message", || {
+            let seen: BTreeSet<u64> = seen.seen.lock().unwrap().iter().copied().collect();
+            all.is_subset(&seen)
+        })
+        .await;
+        // Nothing is handled again that would hide one that is left out.
+        until("everything is committed", || rig.committed() == all.len() as i64).await;
+    };
+    let (first, second) = (CancellationToken::new(), CancellationToken::new());
+    let (status, running) = copy("here", &first);
+    until("the first copy has partitions", || status.assigned()).await;
+    all_of_ten_more().await;
+    // Both are idle while partitions move: what comes next is the first that they see of what they have now.
+    let (status, leaving) = copy("there", &second);
+    until("the second copy has partitions", || status.assigned()).await;
+    all_of_ten_more().await;
+    for (end, consuming) in [(first, running), (second, leaving)] {
+        end.cancel();
+        consuming.await.unwrap().unwrap();
+    }
 }

@@ -123,13 +123,9 @@ impl Drop for Pulse {
 
 /// Messages behind the committed offsets of a group's member; 0 for who reads without a group.
 fn lag(said: &Statistics) -> u64 {
-    if said.cgrp.is_none() {
-        return 0;
-    }
-    let partitions = said.topics.values().flat_map(|topic| topic.partitions.values());
-    partitions
-        .filter_map(|partition| u64::try_from(partition.consumer_lag).ok())
-        .sum()
+    // Of partitions that another copy has now, the last numbers stay. Who commits nothing has none.
+    let lags = wanted(said).filter_map(|(_, partition)| u64::try_from(partition.consumer_lag).ok());
+    lags.sum()
 }
 
 /// Says what is wrong with a client. `before` are the offsets of its last word.

@@ -172,12 +172,13 @@ impl Context {
         entities
     }
 
-    /// What lets applications in: nothing else to ask where there is one gateway; where there are others, only while Kafka and MongoDB answer
-    /// this process, because another may have what this one lacks.
+    /// What lets applications in: on many hosts only while this process has what a gateway needs, because another may have it. On one machine
+    /// there is no other.
     #[must_use]
-    pub fn can_serve(&self, gateways: usize) -> Option<crate::http::Open> {
+    pub fn can_serve(&self, needed: &'static [&'static str]) -> Option<crate::http::Open> {
         let health = self.health.clone();
-        (gateways > 1).then(|| Arc::new(move || health.is_ready(&["kafka", "mongodb"])) as crate::http::Open)
+        let many = self.settings.certificate.is_some();
+        many.then(|| Arc::new(move || health.is_ready(needed)) as crate::http::Open)
     }
 
     /// Returns a duty that one copy of this service has at a time; this process keeps it, or waits for it, from now on.

@@ -242,7 +242,9 @@ impl<T: Entity> Entities<T> {
                 self.documents.replace(T::COLLECTION, &current, expected).await
             };
             match trimmed {
-                Ok(true) => return,
+                Ok(true) if attempt == 0 => return,
+                // Somebody else wrote meanwhile, and may have published before us.
+                Ok(true) => return self.have_the_last_word(&document).await,
                 Ok(false) => pause(attempt).await,
                 Err(error) => {
                     tracing::warn!(collection = T::COLLECTION, id = current.id, %error, "outbox was published but not trimmed");

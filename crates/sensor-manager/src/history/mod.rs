@@ -85,8 +85,7 @@ impl BatchHandler<SensorData> for History {
         };
         let fresh: Vec<&Placed<SensorData>> = batch.iter().filter(|placed| !is_written(&written, placed)).collect();
         self.store.write(&buckets(&fresh)).await?;
-        let mut next = self.store.note(&ends(&fresh)).await?;
-        next.extend(ends(&fresh));
+        let next = self.store.note(&ends(&fresh)).await?;
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())
     }
