@@ -27,6 +27,8 @@ const EAGER: Duration = Duration::from_millis(250);
 const ALERT: Duration = Duration::from_secs(2);
 /// Without a look that worked for so long, the duty is left to another copy.
 const UNABLE: Duration = Duration::from_secs(5);
+/// A look that takes so long is given up; the next one decides anew.
+const HANGS: Duration = Duration::from_secs(20);
 /// Time until the Engine is asked again for what it refused.
 const REFUSED_MILLIS: i64 = 5000;
 
@@ -75,11 +77,16 @@ impl Executor {
         let mut woken: Option<Instant> = None;
         let mut worked = Instant::now();
         loop {
-            let looked = if self.duty.held() {
-                self.look().await
-            } else {
-                self.engine.manages().await.map(|()| false).map_err(Into::into)
+            let looking = async {
+                if self.duty.held() {
+                    self.look().await
+                } else {
+                    self.engine.manages().await.map(|()| false).map_err(Into::into)
+                }
             };
+            // An Engine that hangs says nothing for a minute.
+            let looked = tokio::time::timeout(HANGS, looking).await;
+            let looked = looked.unwrap_or_else(|_| Err(anyhow::anyhow!("docker engine says nothing")));
             if looked.is_ok() {
                 worked = Instant::now();
             }

@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+/// Kinds of manifests that an Engine may push.
+const KINDS: &str = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 /// Time that the registry gets to answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -101,8 +103,8 @@ impl Registry {
             .method(method)
             .uri(path)
             .header("host", host)
-            // Docker's own kind of manifest: asked for another, a registry answers with another digest or none.
-            .header("accept", "application/vnd.docker.distribution.manifest.v2+json");
+            // A registry has a manifest only for who accepts its kind, and which one it is depends on the Engine that pushed it.
+            .header("accept", KINDS);
         if let Some((username, password)) = &self.account {
             let basic = BASE64.encode(format!("{username}:{password}"));
             request = request.header("authorization", format!("Basic {basic}"));

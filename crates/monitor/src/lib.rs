@@ -14,6 +14,7 @@
 //! # Owns
 //! `monitor_services`: the newest verdict on each copy that was ever seen, so that one that does not come back while the monitor
 //! itself restarts is still missed; with whether its trouble was told. `monitor_components`: the same for hosts, Kafka and MongoDB.
+//! What was on a host that has left the configuration is forgotten.
 //! `monitor_recoveries`: services that run in the place of those of lost hosts.
 //!
 //! # Invariants
@@ -62,9 +63,10 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let brokers = usize::try_from(context.settings.kafka.replication).unwrap_or(1);
     context.spawn_until_shutdown("looks", listen::looks(context.clone(), brokers, board.clone()));
     let (services, components) = (context.entities::<Judged>(), context.entities::<Watched>());
-    let verdicts = Verdicts::new(services, components, context.bus.clone(), board);
+    let mut verdicts = Verdicts::new(services, components, context.bus.clone(), board);
     let duty = context.duty("verdicts");
     if let Some(settings) = context.settings.recovery.clone() {
+        verdicts = verdicts.of_hosts(settings.hosts.iter().map(|host| host.name.clone()));
         let key = context.settings.secrets_dir.join(KEY);
         let recoveries = Recoveries::new(settings, key, context.entities(), context.bus.clone());
         let acting = recoveries.run(duty.clone(), verdicts.snapshots());

@@ -51,6 +51,10 @@ impl Config {
         check_name(&self.name)?;
         check_data_dir(&self.data_dir)?;
         check_hosts(&self.hosts, self.brokers())?;
+        if self.copies.is_some_and(|copies| copies == 0 || !self.is_remote()) {
+            let message = "allowed: 1 or more, and only with hosts over SSH: on one machine everything runs once";
+            return Err(ConfigError::new("copies", message));
+        }
         self.check_infrastructure()?;
         self.check_accounts()?;
         self.check_ports()?;

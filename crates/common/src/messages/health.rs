@@ -157,7 +157,7 @@ pub struct Recovery {
 pub enum RecoveryState {
     /// The service was started.
     Started,
-    /// It could not be started; it is tried again.
+    /// It could not be started, or ended; that is tried again.
     Failed,
     /// It was ended, because the lost host is back.
     Ended,
@@ -207,6 +207,9 @@ pub enum ServiceEvent {
 pub struct Node {
     /// Host name in the swarm.
     pub name: String,
+    /// Name of the host in `config.json`, as heartbeats have it; empty in reports of earlier releases.
+    #[serde(default)]
+    pub host: String,
     /// Address that hosts of the platform reach.
     pub address: String,
     /// Version of the Engine; empty when it does not answer.

@@ -59,6 +59,7 @@ fn node(context: &Context, engine: &EngineFacts, containers: usize) -> Node {
     };
     Node {
         name: engine.host.clone(),
+        host: context.settings.host.clone(),
         address: address.clone(),
         engine_version: engine.version.clone(),
         cpus: engine.cpus,

@@ -8,6 +8,7 @@ const NOW: Duration = Duration::from_secs(100);
 fn node(engine: &str, disk: u64, memory: u64) -> Node {
     Node {
         name: "one".to_owned(),
+        host: String::new(),
         address: "192.0.2.1".to_owned(),
         engine_version: engine.to_owned(),
         cpus: 2,

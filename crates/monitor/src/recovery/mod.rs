@@ -25,9 +25,11 @@ use steps::{Condition, StandIn, Step};
 const LOOK: Duration = Duration::from_secs(2);
 /// Milliseconds that a host must be down, or well, until that counts.
 const LASTS_MILLIS: i64 = 15_000;
-/// Milliseconds until what failed is tried again.
-const AGAIN_MILLIS: i64 = 30_000;
-/// At most so many actions in so long: a monitor that errs does little harm.
+/// Milliseconds for which a host that could not do what it was asked for is asked for nothing more.
+const DISTRUST_MILLIS: i64 = 60_000;
+/// Milliseconds that a stand-in has to come up.
+const COMES_UP_MILLIS: i64 = 60_000;
+/// At most so many starts in so long: a monitor that errs does little harm.
 const MOST: usize = 12;
 const WITHIN: Duration = Duration::from_secs(600);
 /// Time that a host has to do what it is asked for.
@@ -61,6 +63,25 @@ impl Snapshot {
             _ => Condition::Doubtful,
         }
     }
+
+    /// Whether a stand-in does its work, or may still come up. One that failed to start may run all the same; nobody counts on it.
+    #[must_use]
+    pub fn serves(&self, recovery: &Recovery, now: Timestamp) -> bool {
+        let copy = ServiceCopy {
+            service: recovery.service,
+            host: recovery.host.clone(),
+        };
+        let gone = matches!(self.services.get(&copy), Some(HealthState::Down | HealthState::Stopped));
+        let young = now.millis_since(recovery.since) < COMES_UP_MILLIS;
+        recovery.state == RecoveryState::Started && (young || !gone)
+    }
+}
+
+fn stand_in(recovery: &Recovery) -> StandIn {
+    StandIn {
+        service: recovery.service,
+        host: recovery.host.clone(),
+    }
 }
 
 /// What is remembered of a stand-in.
@@ -82,7 +103,7 @@ pub struct Recoveries {
     places: BTreeMap<String, BTreeSet<ServiceName>>,
     remembered: Entities<Remembered>,
     bus: Bus,
-    actions: VecDeque<Instant>,
+    starts: VecDeque<Instant>,
 }
 
 impl Recoveries {
@@ -97,7 +118,7 @@ impl Recoveries {
             key,
             remembered,
             bus,
-            actions: VecDeque::new(),
+            starts: VecDeque::new(),
         }
     }
 
@@ -121,36 +142,33 @@ impl Recoveries {
     async fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> anyhow::Result<()> {
         let all = self.remembered.list(&[]).await?;
         let all: Vec<Recovery> = all.into_iter().map(|stored| stored.entity.recovery).collect();
-        let running = all.iter().filter(|recovery| recovery.state == RecoveryState::Started);
-        let running = running.map(|recovery| StandIn {
-            service: recovery.service,
-            host: recovery.host.clone(),
-        });
-        let waits = |stand_in: &StandIn| {
-            let same = |recovery: &&Recovery| recovery.service == stand_in.service && recovery.host == stand_in.host;
-            let failed = all
-                .iter()
-                .filter(same)
-                .find(|recovery| recovery.state == RecoveryState::Failed);
-            failed.is_some_and(|recovery| now.millis_since(recovery.since) < AGAIN_MILLIS)
+        let stand_ins = all.iter().filter(|recovery| recovery.state != RecoveryState::Ended);
+        let stand_ins = stand_ins.map(|recovery| (stand_in(recovery), snapshot.serves(recovery, now)));
+        let failed_lately = |host: &str| {
+            let failed = |recovery: &&Recovery| recovery.host == host && recovery.state == RecoveryState::Failed;
+            all.iter()
+                .filter(failed)
+                .any(|recovery| now.millis_since(recovery.since) < DISTRUST_MILLIS)
         };
-        for step in steps::steps(&self.places, |host| snapshot.condition(host, now), &running.collect()) {
-            let (Step::Start { stand_in, .. } | Step::End(stand_in)) = &step;
-            if waits(stand_in) || !self.may_act() {
-                continue;
+        let condition = |host: &str| match snapshot.condition(host, now) {
+            Condition::Well if failed_lately(host) => Condition::Doubtful,
+            condition => condition,
+        };
+        for step in steps::steps(&self.places, condition, &stand_ins.collect()) {
+            if matches!(step, Step::End(_)) || self.may_start() {
+                self.take(&step).await?;
             }
-            self.take(&step).await?;
         }
         Ok(())
     }
 
-    /// Whether few enough actions were taken lately.
-    fn may_act(&mut self) -> bool {
+    /// Whether few enough were started lately.
+    fn may_start(&mut self) -> bool {
         let now = Instant::now();
-        self.actions.retain(|at| now.duration_since(*at) < WITHIN);
-        let may = self.actions.len() < MOST;
+        self.starts.retain(|at| now.duration_since(*at) < WITHIN);
+        let may = self.starts.len() < MOST;
         if may {
-            self.actions.push_back(now);
+            self.starts.push_back(now);
         } else {
             tracing::warn!(most = MOST, "too many recoveries lately: the next one waits");
         }
@@ -170,10 +188,7 @@ impl Recoveries {
             (Ok(()), Some(lost)) => (RecoveryState::Started, format!("{lost} is lost")),
             (Ok(()), None) => (RecoveryState::Ended, "every host that has it is back".to_owned()),
             (Err(error), Some(_)) => (RecoveryState::Failed, format!("it could not be started: {error:#}")),
-            (Err(error), None) => {
-                tracing::warn!(%service, host = host.name, "a stand-in goes on: {error:#}");
-                return Ok(());
-            }
+            (Err(error), None) => (RecoveryState::Failed, format!("it could not be ended: {error:#}")),
         };
         tracing::warn!(%service, host = host.name, state = ?state, "recovery: {text}");
         metrics::counter!("monitor_recoveries_total").increment(1);

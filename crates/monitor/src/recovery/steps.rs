@@ -47,15 +47,19 @@ pub enum Step {
     End(StandIn),
 }
 
-/// Decides. `places` says which services each host has by itself.
+/// Decides. `places` says which services each host has by itself, `known` which stand-ins may run, and whether each can be counted on.
 #[must_use]
 pub fn steps(
     places: &BTreeMap<String, BTreeSet<ServiceName>>,
     condition: impl Fn(&str) -> Condition,
-    running: &BTreeSet<StandIn>,
+    known: &BTreeMap<StandIn, bool>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut planned = running.clone();
+    // Of a host that has left, or has the service by itself now, a stand-in is a memory only.
+    let serves = |one: &StandIn| known.get(one).copied().unwrap_or_default();
+    let stands = |one: &&StandIn| places.get(&one.host).is_some_and(|own| !own.contains(&one.service));
+    let stand_ins: BTreeSet<StandIn> = known.keys().filter(stands).cloned().collect();
+    let mut planned: BTreeSet<StandIn> = stand_ins.iter().filter(|one| serves(one)).cloned().collect();
     for service in MOVABLE {
         let own: Vec<&String> = places
             .iter()
@@ -67,7 +71,7 @@ pub fn steps(
             .copied()
             .filter(|host| condition(host) == Condition::Lost)
             .collect();
-        let standing: Vec<StandIn> = running.iter().filter(|one| one.service == service).cloned().collect();
+        let standing: Vec<StandIn> = stand_ins.iter().filter(|one| one.service == service).cloned().collect();
         if !standing.is_empty() && own.iter().all(|host| condition(host) == Condition::Well) {
             let reachable = standing
                 .into_iter()
@@ -77,7 +81,7 @@ pub fn steps(
         }
         let useful = standing
             .iter()
-            .filter(|one| condition(&one.host) != Condition::Lost)
+            .filter(|one| serves(one) && condition(&one.host) != Condition::Lost)
             .count();
         for instead_of in lost.into_iter().skip(useful) {
             let load = |host: &String| {
@@ -129,10 +133,24 @@ mod tests {
     }
 
     fn decide(conditions: [Condition; 3], running: &[(ServiceName, &str)]) -> Vec<(bool, ServiceName, String)> {
-        let condition = |host: &str| conditions[usize::from(host.as_bytes()[0] - b'a')];
-        let running = running.iter().map(|(service, host)| StandIn {
-            service: *service,
-            host: (*host).to_owned(),
+        let condition = |host: &str| {
+            conditions
+                .get(usize::from(host.as_bytes()[0] - b'a'))
+                .copied()
+                .unwrap_or(Doubtful)
+        };
+        let running = running.iter().map(|(service, host)| {
+            let host = (*host).to_owned();
+            // One that is called `-` before its host runs, perhaps, and nobody counts on it.
+            let serves = !host.starts_with('-');
+            let host = host.trim_start_matches('-').to_owned();
+            (
+                StandIn {
+                    service: *service,
+                    host,
+                },
+                serves,
+            )
         });
         let steps = steps(&places(), condition, &running.collect());
         let flat = |step| match step {
@@ -173,6 +191,27 @@ mod tests {
         assert_eq!(
             decide([Well, Well, Well], &running),
             [ended(Scheduler, "a"), ended(SensorManager, "c")]
+        );
+    }
+
+    #[test]
+    fn one_on_a_host_that_has_left_or_has_it_by_itself_now_is_a_memory() {
+        let lost = [Well, Lost, Well];
+        let wanted = decide(lost, &[]);
+        assert_eq!(decide(lost, &[(Scheduler, "d"), (SensorManager, "a")]), wanted);
+        assert_eq!(decide([Well, Well, Well], &[(Scheduler, "c")]), []);
+    }
+
+    #[test]
+    fn one_that_does_not_work_is_started_again_and_ended_like_any_other() {
+        let lost = [Well, Lost, Well];
+        assert_eq!(
+            decide(lost, &[(Scheduler, "-a"), (SensorManager, "c"), (ActionManager, "a")]),
+            [(true, Scheduler, "a".to_owned())]
+        );
+        assert_eq!(
+            decide([Well, Well, Well], &[(Scheduler, "-a")]),
+            [(false, Scheduler, "a".to_owned())]
         );
     }
 

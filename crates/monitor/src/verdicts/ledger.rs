@@ -1,10 +1,11 @@
 //! Verdicts of one kind: as they are known, written and told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use common::messages::action::ActionRequest;
 use common::messages::health::HealthState;
-use common::{ActionId, Envelope, MessageId, Timestamp};
+use common::{ActionId, Envelope, MessageId, Timestamp, Topic};
 use runtime::{Applied, ApplyError, Bus, BusError, Change, Entities, Record, StoreError};
 
 use crate::alert::{self, Word};
@@ -51,12 +52,59 @@ impl<J: Judgement> Ledger<J> {
         self.known.iter().flat_map(BTreeMap::values)
     }
 
-    pub(super) fn get(&self, subject: &J::Subject) -> Option<&J> {
+    fn get(&self, subject: &J::Subject) -> Option<&J> {
         self.known.as_ref()?.get(subject)
     }
 
+    /// Judges what is seen now and what is known from before. One that fails does not keep the others from being judged.
+    pub(super) async fn judge_all(
+        &mut self,
+        seen: BTreeSet<J::Subject>,
+        verdict: impl Fn(&J::Subject, Option<&Verdict>) -> Option<Verdict>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut subjects = seen;
+        subjects.extend(self.known().map(|entry| entry.subject().clone()));
+        let mut outcome = Ok(());
+        for subject in subjects {
+            let before = self.get(&subject).map(J::verdict);
+            if let Err(error) = self.judge(&subject, verdict(&subject, before.as_ref()), now).await {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    /// Forgets, here and for those who listen, what is not watched any more.
+    pub(super) async fn keep_only(&mut self, watched: impl Fn(&J::Subject) -> bool) -> Result<(), StoreError> {
+        let strangers: Vec<J::Subject> = self
+            .known()
+            .map(J::subject)
+            .filter(|one| !watched(one))
+            .cloned()
+            .collect();
+        for subject in strangers {
+            let id = subject.to_string();
+            let records = vec![Record::tombstone(Topic::ServiceEvents, id.clone())];
+            let change = |_: Option<&J>, _| {
+                Ok::<_, Infallible>(Change::Delete {
+                    records: records.clone(),
+                })
+            };
+            match self.judged.apply(&id, None, change).await {
+                Ok(_) => tracing::info!(%subject, "left: it is not watched any more"),
+                Err(ApplyError::Store(error)) => return Err(error),
+                Err(ApplyError::Refused(never)) => match never {},
+            }
+            if let Some(known) = &mut self.known {
+                known.remove(&subject);
+            }
+        }
+        Ok(())
+    }
+
     /// Writes and publishes a verdict that is new.
-    pub(super) async fn judge(
+    async fn judge(
         &mut self,
         subject: &J::Subject,
         verdict: Option<Verdict>,

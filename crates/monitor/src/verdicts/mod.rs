@@ -2,22 +2,26 @@
 
 mod ledger;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::Timestamp;
-use common::messages::health::{Component, HealthState};
+use common::messages::health::{Component, HealthState, ServiceCopy};
 use runtime::health::Part;
 use runtime::{Bus, Duty, Entities, StoreError};
 use tokio::sync::watch;
 
 use crate::board::Board;
+use crate::liveness::Verdict;
 use crate::recovery::Snapshot;
 use crate::store::{Judged, Judgement as _, Watched};
 use ledger::{Ledger, name};
 
 /// Time between two judgements.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// Milliseconds after its return for which a host still speaks for what is on it: that starts only now.
+const RETURNS_MILLIS: i64 = 30_000;
 
 /// Judges, writes, publishes.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Verdicts {
     services: Ledger<Judged>,
     components: Ledger<Watched>,
     board: Arc<Board>,
+    /// The hosts that are watched; none: every host that is heard.
+    hosts: Option<BTreeSet<String>>,
     snapshots: watch::Sender<Snapshot>,
 }
 
@@ -37,7 +43,15 @@ impl Verdicts {
             services: Ledger::new(services, bus.clone()),
             components: Ledger::new(components, bus),
             board,
+            hosts: None,
         }
+    }
+
+    /// Watches these hosts only: one that has left is forgotten, with all that was on it.
+    #[must_use]
+    pub fn of_hosts(self, hosts: impl IntoIterator<Item = String>) -> Self {
+        let hosts = Some(hosts.into_iter().collect());
+        Self { hosts, ..self }
     }
 
     /// The newest verdicts as they come.
@@ -65,36 +79,30 @@ impl Verdicts {
     }
 
     async fn judge_services(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let mut copies = self.board.copies();
-        copies.extend(self.services.known().map(|judged| judged.subject().clone()));
-        let mut outcome = Ok(());
-        for copy in copies {
-            let before = self.services.get(&copy).map(Judged::verdict);
-            let verdict = self.board.judge(&copy, before.as_ref());
-            if let Err(error) = self.services.judge(&copy, verdict, now).await {
-                outcome = Err(error);
-            }
-        }
-        outcome
+        let (board, hosts) = (&self.board, &self.hosts);
+        let watched = |copy: &ServiceCopy| is_watched(hosts.as_ref(), &copy.host);
+        self.services.keep_only(watched).await?;
+        let copies = board.copies().into_iter().filter(watched).collect();
+        self.services
+            .judge_all(copies, |copy, before| board.judge(copy, before), now)
+            .await
     }
 
     async fn judge_components(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let mut components = self.board.components();
-        components.extend(self.components.known().map(|watched| watched.subject().clone()));
-        let mut outcome = Ok(());
-        for component in components {
-            let before = self.components.get(&component).map(Watched::verdict);
-            let verdict = self.board.judge_component(&component, before.as_ref());
-            if let Err(error) = self.components.judge(&component, verdict, now).await {
-                outcome = Err(error);
-            }
-        }
-        outcome
+        let (board, hosts) = (&self.board, &self.hosts);
+        let watched = |component: &Component| match component {
+            Component::Host { name } => is_watched(hosts.as_ref(), name),
+            Component::Kafka | Component::Mongodb => true,
+        };
+        self.components.keep_only(watched).await?;
+        let components = board.components().into_iter().filter(watched).collect();
+        let verdict = |component: &Component, before: Option<&Verdict>| board.judge_component(component, before);
+        self.components.judge_all(components, verdict, now).await
     }
 
-    /// Tells admins. A host that is gone says it for everything on it, and for the brokers that are missing.
+    /// Tells admins. A host that is gone, or just came back, says it for everything on it and for the brokers that are missing.
     async fn alert(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let gone: Vec<String> = self.components.known().filter_map(gone).collect();
+        let gone: Vec<String> = self.components.known().filter_map(|host| speaks(host, now)).collect();
         self.services
             .alert(|judged| gone.contains(&judged.health.copy.host), now)
             .await?;
@@ -137,14 +145,17 @@ fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// Name of a host that is gone, or about to be found so.
-fn gone(watched: &Watched) -> Option<String> {
-    match &watched.health.component {
-        Component::Host { name } if matches!(watched.state(), HealthState::Down | HealthState::Suspected) => {
-            Some(name.clone())
-        }
-        _ => None,
-    }
+fn is_watched(hosts: Option<&BTreeSet<String>>, host: &str) -> bool {
+    hosts.is_none_or(|hosts| hosts.contains(host))
+}
+
+/// Name of a host that is gone, about to be found so, or back for a moment only.
+fn speaks(watched: &Watched, now: Timestamp) -> Option<String> {
+    let Component::Host { name } = &watched.health.component else {
+        return None;
+    };
+    let gone = matches!(watched.state(), HealthState::Down | HealthState::Suspected);
+    (gone || now.millis_since(watched.since()) < RETURNS_MILLIS).then(|| name.clone())
 }
 
 /// Judges until the process ends.
@@ -165,6 +176,8 @@ pub async fn run(mut verdicts: Verdicts, duty: Duty, part: Part) -> anyhow::Resu
             // Whoever judges meanwhile knows better.
             verdicts.services.forget();
             verdicts.components.forget();
+            verdicts.gauge();
+            verdicts.snapshots.send_replace(Snapshot::default());
             continue;
         }
         if let Err(error) = verdicts.judge_all(Timestamp::now()).await {

@@ -140,6 +140,7 @@ async fn a_deaf_monitor_blames_nobody() {
 fn report(name: &str, at: Timestamp) -> Node {
     Node {
         name: name.to_owned(),
+        host: String::new(),
         address: "192.0.2.1".to_owned(),
         engine_version: "28".to_owned(),
         cpus: 2,
@@ -196,4 +197,39 @@ async fn a_host_that_is_gone_says_it_for_everything_on_it() {
     assert_eq!(world.alerts(), ["host one is down"]);
     live(&board, &mut verdicts, 125, 30, true, true).await;
     assert_eq!(world.alerts(), ["host one is down", "host one is well again"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_starts_late_on_a_host_that_is_back_is_no_news() {
+    let world = World::new();
+    let (board, mut verdicts) = world.monitor();
+    live(&board, &mut verdicts, 0, 5, true, true).await;
+    live(&board, &mut verdicts, 5, 120, false, false).await;
+    live(&board, &mut verdicts, 125, 20, true, false).await;
+    assert_eq!(world.alerts(), ["host one is down", "host one is well again"]);
+    live(&board, &mut verdicts, 145, 30, true, false).await;
+    assert_eq!(world.alerts().last().unwrap(), "scheduler on one is down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_has_left_is_forgotten_with_what_was_on_it() {
+    let world = World::new();
+    let (board, mut verdicts) = world.monitor();
+    live(&board, &mut verdicts, 0, 5, true, true).await;
+    let (board, verdicts) = world.monitor();
+    let mut verdicts = verdicts.of_hosts(["mine".to_owned()]);
+    live(&board, &mut verdicts, 5, 120, true, true).await;
+    assert_eq!(world.alerts(), [""; 0]);
+    let known: Vec<Component> = verdicts.components.known().map(|one| one.subject().clone()).collect();
+    let name = "mine".to_owned();
+    assert_eq!(known, [Component::Host { name }]);
+    assert_eq!(verdicts.services.known().count(), 0);
+    let buried: Vec<String> = world
+        .memory
+        .records()
+        .into_iter()
+        .filter(|one| one.payload.is_none())
+        .map(|one| one.key)
+        .collect();
+    assert_eq!(buried, [copy().to_string(), me().to_string(), "host/one".to_owned()]);
 }

@@ -23,6 +23,7 @@ export class Stream {
   private wanted: string[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
   private silence: ReturnType<typeof setTimeout> | undefined;
+  private opening: ReturnType<typeof setTimeout> | undefined;
   private failures = 0;
   private closed = false;
 
@@ -38,6 +39,7 @@ export class Stream {
     this.closed = true;
     clearTimeout(this.timer);
     clearTimeout(this.silence);
+    clearTimeout(this.opening);
     this.source?.close();
     this.next?.close();
   }
@@ -56,6 +58,10 @@ export class Stream {
     this.next?.close();
     const source = new EventSource(`/api/v1/events?topics=${encodeURIComponent(topics.join(','))}`);
     this.next = source;
+    clearTimeout(this.opening);
+    this.opening = setTimeout(() => {
+      if (source === this.next) this.failed(source);
+    }, SILENCE_MS);
     source.onopen = () => {
       const known = this.source === source ? [] : this.open;
       if (this.source !== source) this.source?.close();

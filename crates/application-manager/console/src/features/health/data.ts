@@ -17,7 +17,7 @@ export const HEALTH_STATES: Record<NonNullable<Service['state']>, { mood: Mood; 
 
 export const RECOVERY_STATES: Record<Recovery['state'], { mood: Mood; word: string }> = {
   started: { mood: 'warn', word: 'Stands in' },
-  failed: { mood: 'bad', word: 'Could not be started' },
+  failed: { mood: 'bad', word: 'Failed' },
   ended: { mood: 'idle', word: 'Ended' },
 };
 
