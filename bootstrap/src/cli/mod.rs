@@ -27,9 +27,6 @@ struct Arguments {
     /// The configuration; without the option a missing file means the defaults.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Only this host, with `logs`, `restart`.
-    #[arg(long, global = true, value_name = "NAME")]
-    host: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,6 +64,9 @@ enum Command {
         /// Lines to begin with.
         #[arg(short = 'n', long, default_value_t = 100)]
         lines: u32,
+        /// Only this host, of many.
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
         /// Only since then, as journalctl understands it (`1 hour ago`, `2026-01-31 08:00`); on hosts over SSH.
         #[arg(long, value_name = "TIME")]
         since: Option<String>,
@@ -78,6 +78,9 @@ enum Command {
     },
     /// Restart a service, or all of them.
     Restart {
+        /// Only on this host, of many.
+        #[arg(long, value_name = "NAME")]
+        host: Option<String>,
         /// A service or a piece of infrastructure; absent: the six services and the node agent.
         service: Option<String>,
     },
@@ -103,16 +106,16 @@ enum Command {
     /// Write a first config.json.
     Init {
         /// A host that is reached over SSH: ADDRESS, or PUBLIC=INTERNAL. Absent: this machine.
-        #[arg(long = "ssh", value_name = "ADDRESS")]
+        #[arg(long = "ssh", value_name = "ADDRESS", group = "hosts")]
         addresses: Vec<String>,
         /// User who signs in there.
-        #[arg(long)]
+        #[arg(long, requires = "hosts")]
         user: Option<String>,
         /// File with the private key.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", requires = "hosts")]
         key: Option<PathBuf>,
         /// Take hosts from what `aws cloudformation describe-stacks` printed for the stack of deploy/aws.
-        #[arg(long, value_name = "FILE", conflicts_with = "addresses")]
+        #[arg(long, value_name = "FILE", conflicts_with = "addresses", group = "hosts")]
         from_stack_outputs: Option<PathBuf>,
     },
     /// Say whether config.json is valid, and which host would run what.
@@ -192,14 +195,7 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
     }
     let reporter = reporter();
     if config.is_remote() {
-        return remote::execute(
-            arguments.command,
-            config,
-            options,
-            arguments.host.as_deref(),
-            &*reporter,
-        )
-        .await;
+        return remote::execute(arguments.command, config, options, &*reporter).await;
     }
     match arguments.command {
         Command::Init { .. } | Command::Validate | Command::Schema | Command::Completion { .. } => Ok(()),
@@ -245,9 +241,18 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Status => status(&Installation::new(config, options)).await,
         Command::Logs {
-            follow, lines, service, ..
+            follow,
+            lines,
+            service,
+            host: None,
+            since: None,
+            grep: None,
         } => logs(&Installation::new(config, options), follow, lines, service.as_deref()).await,
-        Command::Restart { service } => {
+        Command::Logs { .. } | Command::Restart { host: Some(_), .. } => Err(Failure::new(
+            Exit::Usage,
+            "--host, --since and --grep are for hosts that are reached over SSH",
+        )),
+        Command::Restart { service, .. } => {
             let installation = Installation::new(config, options);
             installation.restart(service.as_deref()).await?;
             reporter.says("restarted; see `status`");

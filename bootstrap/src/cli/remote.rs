@@ -14,7 +14,6 @@ pub(super) async fn execute(
     command: Command,
     config: Config,
     options: Options,
-    host: Option<&str>,
     reporter: &dyn Reporter,
 ) -> Result<(), Failure> {
     let unavailable = |what: &str| {
@@ -66,6 +65,7 @@ pub(super) async fn execute(
         }
         Command::Logs { follow: true, .. } => unavailable("`logs -f`"),
         Command::Logs {
+            host,
             lines,
             since,
             grep,
@@ -78,14 +78,15 @@ pub(super) async fn execute(
                 since,
                 containing: grep,
             };
-            let (told, away) = opened(config, options)?.logs(host, &wanted).await?;
+            let (told, away) = opened(config, options)?.logs(host.as_deref(), &wanted).await?;
             for (host, lines) in told {
                 lines.lines().for_each(|line| show(&format!("{host}  {line}")));
             }
             away.map_or(Ok(()), Err)
         }
-        Command::Restart { service } => {
-            opened(config, options)?.restart(host, service.as_deref()).await?;
+        Command::Restart { host, service } => {
+            let fleet = opened(config, options)?;
+            fleet.restart(host.as_deref(), service.as_deref()).await?;
             reporter.says("restarted; see `status`");
             Ok(())
         }

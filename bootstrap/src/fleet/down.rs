@@ -125,6 +125,7 @@ done
 ip link delete {bridge} 2>/dev/null
 for unit in $({units}); do rm -f /etc/systemd/system/$unit.service; done; systemctl daemon-reload
 if grep -qs 'platform.settings=' /etc/docker/daemon.json; then rm -f /etc/docker/daemon.json; systemctl try-restart docker; fi
+for ca in /etc/docker/certs.d/*/ca.crt; do cmp -s $ca {data}/etc/ca.pem && rm -rf $(dirname $ca); done
 rm -f /run/{name}-network /etc/sudoers.d/{hostctl} /etc/systemd/system/{name}-standin@.service; systemctl daemon-reload
 userdel {hostctl} 2>/dev/null
 if [ \"$(cat {data}/installation 2>/dev/null)\" = {name} ]; then rm -rf {data}; gone=$?; else gone=0; fi

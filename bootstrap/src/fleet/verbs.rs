@@ -1,24 +1,41 @@
 //! Smaller commands for many hosts: logs, restart, and getting to know the keys of hosts.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use common::config::SERVICES;
 use futures_util::future::join_all;
-use hosts::Access as _;
 use hosts::ssh::{HostKey, SshError, host_key, learn};
+use hosts::{Access as _, Remote, quote};
 
 use super::Fleet;
 use super::connection::{Problem, connect, failure};
+use super::locking::Locks;
 use crate::failure::{Exit, Failure};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// Everything that a host may run.
+const PROGRAMS: [&str; 11] = [
+    "application-manager",
+    "scheduler",
+    "deployer",
+    "sensor-manager",
+    "action-manager",
+    "monitor",
+    "agent",
+    "kafka",
+    "postgresql",
+    "ferretdb",
+    "registry",
+];
 
 /// Which lines of logs are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Lines {
     /// A program; absent: all.
     pub program: Option<String>,
-    /// Of each program and host.
+    /// The newest so many, of each host.
     pub count: u32,
     /// Since when, as journalctl understands it.
     pub since: Option<String>,
@@ -37,6 +54,29 @@ pub enum Acquaintance {
     Wrong(SshError),
 }
 
+/// A program that hosts may run; another name would go into a shell of root.
+fn known(program: Option<&str>) -> Result<(), Failure> {
+    match program.filter(|program| !PROGRAMS.contains(program)) {
+        None => Ok(()),
+        Some(program) => {
+            let message = format!("there is no program `{program}`; allowed: {}", PROGRAMS.join(", "));
+            Err(Failure::new(Exit::Usage, message))
+        }
+    }
+}
+
+/// Runs a script on a host; returns its name with what it printed.
+async fn said(access: &Remote, verb: &str, script: &str) -> Result<(String, String), Problem> {
+    let answer = access.root(script, LIMIT).await?;
+    if answer.succeeded() {
+        return Ok((access.host().to_owned(), answer.stdout));
+    }
+    Err(Problem {
+        exit: Exit::Failed,
+        message: format!("{}: {verb}: {}", access.host(), answer.last_lines(5).join(" / ")),
+    })
+}
+
 impl Fleet {
     /// Lines of logs by host, oldest first, of one host or all.
     ///
@@ -47,50 +87,89 @@ impl Fleet {
         only: Option<&str>,
         wanted: &Lines,
     ) -> Result<(BTreeMap<String, String>, Option<Failure>), Failure> {
+        known(wanted.program.as_deref())?;
         let script = self.logs_script(wanted);
         self.everywhere(only, "logs", &script).await
     }
 
     fn logs_script(&self, wanted: &Lines) -> String {
         let name = &self.inventory.config.name;
-        let units = match &wanted.program {
-            Some(program) => format!("{name}-{program}.service {name}-standin@{program}.service"),
-            None => format!("{name}-*.service"),
+        let units = |program: &str| format!(" -u {name}-{program}.service -u {name}-standin@{program}.service");
+        let units: String = match &wanted.program {
+            Some(program) => units(program),
+            None => PROGRAMS.into_iter().map(units).collect(),
         };
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
-        let since = wanted
-            .since
-            .as_ref()
-            .map_or_else(String::new, |since| format!(" --since {}", quoted(since)));
-        let filter = wanted
-            .containing
-            .as_ref()
-            .map_or_else(String::new, |text| format!(" | grep -F -- {}", quoted(text)));
-        let units = units.split(' ').map(|unit| format!(" -u {}", quoted(unit)));
-        format!(
-            "journalctl{} -n {}{since} --no-pager -o short-iso -q{filter} || true",
-            units.collect::<String>(),
-            wanted.count
-        )
+        let since = wanted.since.as_ref().map(|since| format!(" --since {}", quote(since)));
+        let all = format!(
+            "journalctl{units}{} --no-pager -o short-iso -q",
+            since.unwrap_or_default()
+        );
+        match &wanted.containing {
+            None => format!("{all} -n {}", wanted.count),
+            Some(text) => format!(
+                "{all} | grep -F -- {} | tail -n {}; exit ${{PIPESTATUS[0]}}",
+                quote(text),
+                wanted.count
+            ),
+        }
     }
 
-    /// Restarts a program on one host or all, or the services and the node agents.
+    /// Restarts a program on one host or all, or the services and the node agents; one host after the other.
     ///
     /// # Errors
     /// What went wrong, on which hosts.
     pub async fn restart(&self, only: Option<&str>, program: Option<&str>) -> Result<(), Failure> {
+        known(program)?;
+        let members = self.members(only).await?;
+        let (mut problems, mut accesses) = (Vec::new(), Vec::new());
+        for member in members {
+            match member {
+                Ok(access) => accesses.push(access),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let locks = Locks::take(&self.inventory.config.name, accesses.clone()).await;
+        let (locks, taken) = locks.map_err(|held| failure(held, &self.resume("restart")))?;
+        problems.extend(taken.into_iter().filter_map(Result::err));
+        let (script, mut found) = (self.restart_script(program), false);
+        for access in accesses {
+            match said(&access, "restart", &script).await {
+                Ok((_, units)) => found |= !units.trim().is_empty(),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        locks.release().await;
+        match (problems.is_empty(), found) {
+            (true, true) => Ok(()),
+            (true, false) => {
+                let message = format!("no host runs `{}`", program.unwrap_or("a service"));
+                Err(Failure::new(Exit::Usage, message))
+            }
+            (false, _) => Err(failure(problems, &self.resume("restart"))),
+        }
+    }
+
+    fn restart_script(&self, program: Option<&str>) -> String {
         let name = &self.inventory.config.name;
-        let services = common::config::SERVICES.join(" ");
-        let wanted = program.map_or_else(|| format!("{services} agent"), str::to_owned);
-        let script = format!(
-            "units=; for program in {wanted}; do [ ! -e /etc/systemd/system/{name}-$program.service ] || units=\"$units {name}-$program\"; done; [ -z \"$units\" ] || systemctl restart $units; echo \"$units\""
-        );
-        let (told, away) = self.everywhere(only, "restart", &script).await?;
-        if told.values().all(|units| units.trim().is_empty()) {
-            let message = format!("no host runs `{}`", program.unwrap_or("a service"));
+        let wanted = program.map_or_else(|| SERVICES.join(" ") + " agent", str::to_owned);
+        format!(
+            "units=; for program in {wanted}; do [ ! -e /etc/systemd/system/{name}-$program.service ] || units=\"$units {name}-$program\"; done
+[ -z \"$units\" ] || systemctl restart $units || exit 1
+echo \"$units\""
+        )
+    }
+
+    /// Signs in to one host or all.
+    async fn members(&self, only: Option<&str>) -> Result<Vec<Result<Arc<Remote>, Problem>>, Failure> {
+        let machines = &self.inventory.machines;
+        if let Some(only) = only.filter(|only| !machines.iter().any(|machine| machine.name == *only)) {
+            let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
+            let message = format!("there is no host `{only}`; there are: {}", names.join(", "));
             return Err(Failure::new(Exit::Usage, message));
         }
-        away.map_or(Ok(()), Err)
+        let connected = connect(&self.inventory).await.into_iter().zip(machines);
+        let wanted = connected.filter(|(_, machine)| only.is_none_or(|only| only == machine.name));
+        Ok(wanted.map(|(access, _)| access).collect())
     }
 
     /// Runs a script on one host or all; what it printed, by host, and what went wrong on the others.
@@ -100,30 +179,12 @@ impl Fleet {
         verb: &str,
         script: &str,
     ) -> Result<(BTreeMap<String, String>, Option<Failure>), Failure> {
-        if let Some(only) = only.filter(|only| !self.inventory.machines.iter().any(|machine| machine.name == *only)) {
-            let names: Vec<&str> = self
-                .inventory
-                .machines
-                .iter()
-                .map(|machine| machine.name.as_str())
-                .collect();
-            let message = format!("there is no host `{only}`; there are: {}", names.join(", "));
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        let wanted = |name: &str| only.is_none_or(|only| only == name);
-        let connected = connect(&self.inventory).await.into_iter().zip(&self.inventory.machines);
-        let chosen = connected.filter(|(_, machine)| wanted(&machine.name));
-        let outcomes = join_all(chosen.map(async |(access, _)| {
-            let access = access?;
-            let answer = access.root(script, LIMIT).await?;
-            if answer.succeeded() {
-                return Ok((access.host().to_owned(), answer.stdout));
-            }
-            Err(Problem {
-                exit: Exit::Failed,
-                message: format!("{}: {verb}: {}", access.host(), answer.last_lines(5).join(" / ")),
-            })
-        }))
+        let members = self.members(only).await?;
+        let outcomes = join_all(
+            members
+                .into_iter()
+                .map(async |access| said(access?.as_ref(), verb, script).await),
+        )
         .await;
         let (mut told, mut problems) = (BTreeMap::new(), Vec::new());
         for outcome in outcomes {
@@ -194,9 +255,9 @@ mod tests {
             count: 5,
             ..Lines::default()
         });
-        assert_eq!(
-            all,
-            "journalctl -u 'iot-*.service' -n 5 --no-pager -o short-iso -q || true"
+        assert!(
+            all.starts_with("journalctl -u iot-application-manager.service") && all.ends_with(" -q -n 5"),
+            "{all}"
         );
         let some = fleet.logs_script(&Lines {
             program: Some("scheduler".to_owned()),
@@ -205,5 +266,15 @@ mod tests {
             containing: Some("it's; rm".to_owned()),
         });
         insta::assert_snapshot!(some);
+    }
+
+    #[test]
+    fn only_what_is_a_program_is_one() {
+        for program in PROGRAMS {
+            assert!(known(Some(program)).is_ok());
+        }
+        for other in ["", "network", "../x", "scheduler; reboot"] {
+            assert_eq!(known(Some(other)).unwrap_err().exit, Exit::Usage, "{other}");
+        }
     }
 }

@@ -26,4 +26,5 @@ pub use access::{Access, AccessError, Answer, Remote, last_lines};
 pub use item::{Content, Input, Item, Kind, Upload};
 pub use packages::{Need, PackageManager};
 pub use plan::{Action, Change, Plan, unusable};
+pub use shell::quote;
 pub use unit::Unit;

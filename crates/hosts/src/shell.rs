@@ -1,7 +1,7 @@
 //! Words for a shell.
 
 /// A word that the shell takes as it is.
-pub(crate) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:@=+,".contains(character);
     if !text.is_empty() && text.chars().all(plain) {
         return text.to_owned();

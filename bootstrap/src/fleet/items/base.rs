@@ -6,6 +6,7 @@ use hosts::{Item, Kind, Need};
 use super::{On, Stage, Staged, file, state};
 use crate::files;
 use crate::fleet::leaving;
+use crate::fleet::secrets::HOSTCTL_KEY;
 
 const ENGINE: [Need; 3] = [
     Need {
@@ -104,6 +105,8 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
             format!("rm -f {path}"),
         ));
     }
+    // Before the number of the set, by which a host is known to have all of it.
+    all.push(on.secret(HOSTCTL_KEY, on.secrets.hostctl_key()));
     all.extend(on.accounts());
     all.extend(engine());
     all.into_iter().map(|item| (Stage::Base, item)).collect()

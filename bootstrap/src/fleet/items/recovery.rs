@@ -6,14 +6,16 @@ use common::config::Role;
 use hosts::{Content, Item, Kind, Unit};
 
 use super::{On, Stage, Staged, file, state};
-use crate::fleet::secrets::HOSTCTL_KEY;
+use crate::files;
 
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let name = on.name();
     let account = hostctl_account(name);
     let home = on.path("hostctl");
     let program = on.path("hostctl.sh");
-    let (template, unit) = (format!("{name}-standin@"), format!("{name}-standin@scheduler.service"));
+    let template = format!("{name}-standin@");
+    let unit = stand_in(on, &template);
+    let print = files::fingerprint(&[unit.as_bytes()]);
     let mut all = vec![
         state(
             format!("account {account}"),
@@ -40,20 +42,20 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
                 "# Written by bootstrap.\nDefaults:{account} !requiretty\n{account} ALL=(root) NOPASSWD: {program}\n"
             )),
         ),
-        on.secret(HOSTCTL_KEY, on.secrets.hostctl_key()),
         on.text("etc/known_hosts", 0o644, on.known_hosts.to_owned()),
         file(
             format!("/etc/systemd/system/{template}.service"),
             "root",
             0o644,
-            Content::Text(stand_in(on, &template)),
-        ),
-        state(
-            "systemd knows the unit of stand-ins",
-            format!("[ \"$(systemctl show -p NeedDaemonReload --value {unit})\" = no ]"),
-            "systemctl daemon-reload",
+            Content::Text(unit),
         ),
     ];
+    let known = on.path("run/standin.known");
+    all.push(state(
+        "systemd knows the unit of stand-ins",
+        format!("[ \"$(cat {known} 2>/dev/null)\" = {print} ]"),
+        format!("systemctl daemon-reload && echo {print} > {known}"),
+    ));
     all.push(current(on, &template));
     all.into_iter().map(|item| (Stage::Services, item)).collect()
 }

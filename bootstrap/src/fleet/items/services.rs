@@ -46,6 +46,9 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     all.push(on.folder("uploads", &on.account, 0o700));
     let services = on.machine.roles.iter().filter(|role| Role::SERVICES.contains(role));
     for name in ["agent"].into_iter().chain(services.map(|role| role.name())) {
+        if name != "agent" {
+            all.push(no_stand_in(on, name));
+        }
         all.push(service(on, name, &settings));
     }
     all.push(old_releases(on));
@@ -149,6 +152,16 @@ pub(super) fn environment() -> BTreeMap<String, String> {
     variables
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()
+}
+
+/// What stood in for a host that was lost gives way to the service's own unit: both would want the same ports.
+fn no_stand_in(on: &On<'_>, service: &str) -> Item {
+    let unit = format!("{}-standin@{service}", on.name());
+    state(
+        format!("no stand-in of {service}"),
+        format!("! systemctl is-active -q {unit}"),
+        format!("systemctl stop {unit}"),
+    )
 }
 
 /// Who may be asked to start services of others.

@@ -40,15 +40,15 @@ impl Run<'_> {
                     made.push(one(member).await);
                 }
             }
-            // The first host that does not get ready keeps the next from the same fate.
-            Stage::Services if self.one_by_one() => {
+            // The first host that does not get ready keeps the next from the same fate, also when the command is run again.
+            Stage::Infrastructure | Stage::Services if self.one_by_one(stage) => {
                 for member in &self.members {
                     if made.iter().any(Result::is_err) {
                         made.push(Ok(0));
                         continue;
                     }
                     let outcome = match one(member).await {
-                        Ok(count) if count > 0 => self.wait_for(member).await.map(|()| count),
+                        Ok(count) => self.wait_for(member).await.map(|()| count),
                         outcome => outcome,
                     };
                     made.push(outcome);
@@ -59,11 +59,22 @@ impl Run<'_> {
         self.settle(made).into_iter().sum::<usize>() > 0
     }
 
-    /// Whether services are changed on one host after the other: those of one are away while the others work. Where none works yet there is
-    /// no reason to, but for several brokers, which hundreds of clients that begin at once keep busy for long.
-    fn one_by_one(&self) -> bool {
+    /// Whether hosts are changed one after the other: what runs on one is away while the others work. Where none works yet there is no reason
+    /// to, but for several brokers, which hundreds of clients that begin at once keep busy for long.
+    fn one_by_one(&self, stage: Stage) -> bool {
+        let due = |member: &Member| {
+            let mut actions = member.plan.iter().flat_map(|plan| &plan.actions);
+            actions.any(|action| member.items.get(action.item).is_some_and(|(when, _)| *when == stage))
+        };
+        if !self.members.iter().any(due) {
+            return false;
+        }
         let works = !self.invented && !self.fleet.on.options.rotate;
-        works || self.fleet.inventory.config.brokers() > 1
+        let brokers = self.fleet.inventory.config.brokers() > 1;
+        match stage {
+            Stage::Infrastructure => works && brokers,
+            _ => works || brokers,
+        }
     }
 
     /// Waits until everything on a host is ready.

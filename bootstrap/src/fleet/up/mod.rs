@@ -191,6 +191,10 @@ impl Run<'_> {
                 // Without it the key would lie on hosts that let nobody in for the first time.
                 break;
             }
+            if stage == Stage::Elsewhere && !self.problems.is_empty() {
+                // What was to run elsewhere may not run there.
+                break;
+            }
             if self.fleet.on.options.rotate && stage == Stage::Swarm {
                 self.stop_services(reporter).await?;
             }
