@@ -8,7 +8,7 @@ use platform_tests::campaigns;
 /// Repeats a scenario or measures beside a peer, and writes the result to `tests/results/`.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What to run: `exactness`, `faults`, `hosts` or `latency`.
+    /// What to run: `exactness`, `faults`, `hosts`, `latency` or `operations`.
     name: String,
     /// How often.
     #[arg(long, default_value_t = 1)]

@@ -25,9 +25,14 @@ Every acknowledged reading was counted once and every occurrence ran once, else 
         let (name, what, target) = fault.row();
         writeln!(
             text,
-            "| {name} | {what} | {target:.0} s | {:.1} s | {:.1} s |",
+            "| {name} | {what} | {target:.0} s | {:.1} s | {:.1} s{} |",
             quantile(&times, 0.5),
-            quantile(&times, 1.0)
+            quantile(&times, 1.0),
+            if quantile(&times, 1.0) > target {
+                " (missed)"
+            } else {
+                ""
+            }
         )?;
     }
     Ok(text)

@@ -4,6 +4,7 @@ mod exactness;
 mod faults;
 mod hosts;
 mod latency;
+mod operations;
 
 use std::path::{Path, PathBuf};
 
@@ -20,8 +21,9 @@ pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
     let outcome = match name {
         "faults" => faults::run(rounds).await,
         "hosts" => hosts::run(rounds).await,
+        "operations" => operations::run(rounds).await,
         "exactness" | "latency" => on_a_stack(name, rounds).await,
-        _ => bail!("no campaign `{name}`; there are: exactness, faults, hosts, latency"),
+        _ => bail!("no campaign `{name}`; there are: exactness, faults, hosts, latency, operations"),
     };
     let text = format!(
         "# {name}\n\n`cargo run --release -p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",

@@ -7,11 +7,10 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::hosts::{Command, built};
 use crate::rig::Rig;
-use crate::stack::Stack;
 
 /// What can be wrong with hosts: each has its own words and exit code, and does the others no harm. Then `up` is ended with
 /// SIGKILL at several moments, and goes on where it was.
-pub(super) async fn all(_: &Stack) -> Result<()> {
+pub(super) async fn all() -> Result<()> {
     let rig = Rig::start("iot-rig-adverse", 3).await?;
     let outcome = async {
         strangers(&rig).await?;

@@ -8,11 +8,10 @@ use super::counted::{CountedRoom, Watch};
 use super::hosts::{Command, built};
 use crate::rig::{Rig, RigHost};
 use crate::say;
-use crate::stack::Stack;
 use crate::wait::until;
 
 /// kill -9 of a broker, and one that stays away: nothing lost, nothing doubled.
-pub(super) async fn one_is_lost(_: &Stack) -> Result<()> {
+pub(super) async fn one_is_lost() -> Result<()> {
     let rig = Rig::start("iot-rig-brokers", 3).await?;
     let outcome = play(&rig).await;
     rig.remove().await?;

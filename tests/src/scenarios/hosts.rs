@@ -41,6 +41,10 @@ pub(crate) fn config(rig: &Rig) -> Result<Config> {
     Ok(Config::parse(&config.to_string())?)
 }
 
+fn failed(failure: bootstrap::failure::Failure) -> anyhow::Error {
+    anyhow::anyhow!("{failure}")
+}
+
 fn fleet(rig: &Rig) -> Result<Fleet> {
     fleet_with(rig, false)
 }
@@ -53,7 +57,7 @@ fn fleet_with(rig: &Rig, rotate: bool) -> Result<Fleet> {
         invocation: "cargo test --workspace".to_owned(),
         ..Options::default()
     };
-    Fleet::new(config(rig)?, options).map_err(|failure| anyhow::anyhow!("{failure}"))
+    Fleet::new(config(rig)?, options).map_err(failed)
 }
 
 /// A file for the command, and the command: `bootstrap --config FILE …`.
@@ -106,7 +110,21 @@ pub(super) fn built<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [words, BUILD].concat()
 }
 
-/// `plan`, `up`, `plan`, `status`, applications on several nodes, `down`.
+/// New passwords and certificates, then `down` and `up`.
+pub(super) async fn rotation_and_return() -> Result<()> {
+    let rig = Rig::start("iot-rig-return", 3).await?;
+    let outcome = async {
+        let fleet = fleet(&rig)?;
+        fleet.up(reporter().as_ref()).await.map_err(failed)?;
+        passwords_change(&rig, &fleet).await?;
+        returns(&fleet).await
+    }
+    .await;
+    rig.remove().await?;
+    outcome
+}
+
+/// `plan`, `up`, `plan`, `status`, applications on several nodes, a host that boots, `down`.
 pub(super) async fn three(_: &Stack) -> Result<()> {
     let rig = Rig::start("iot-rig-live", 3).await?;
     let outcome = play(&rig).await;
@@ -116,7 +134,6 @@ pub(super) async fn three(_: &Stack) -> Result<()> {
 
 async fn play(rig: &Rig) -> Result<()> {
     let (fleet, reporter) = (fleet(rig)?, reporter());
-    let failed = |failure: bootstrap::failure::Failure| anyhow::anyhow!("{failure}");
     let plans = fleet.plan(reporter.as_ref()).await.map_err(failed)?;
     ensure!(
         plans.len() == 3 && plans.iter().all(|plan| !plan.is_empty()),
@@ -151,9 +168,15 @@ async fn play(rig: &Rig) -> Result<()> {
     let admin = Client::sign_in_first(&base, "admin", &password, ADMIN_PASSWORD).await?;
     confined(rig).await?;
     main_job(&admin, rig).await?;
+    let began = Instant::now();
     only_what_is_documented_answers(rig).await?;
-    passwords_change(rig, &fleet).await?;
-    comes_back(&fleet, rig).await?;
+    say(&format!(
+        "    all ports of three hosts: {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    let began = Instant::now();
+    boots_again(&fleet, rig).await?;
+    say(&format!("    one boots again: {:.1} s", began.elapsed().as_secs_f64()));
     fleet.down(true, reporter.as_ref()).await.map_err(failed)?;
     for host in rig.hosts() {
         let left = rig
@@ -190,10 +213,7 @@ async fn only_what_is_documented_answers(rig: &Rig) -> Result<()> {
 
 /// All accounts get new passwords, all hosts new certificates, and then nothing is left to do.
 async fn passwords_change(rig: &Rig, fleet: &Fleet) -> Result<()> {
-    let (failed, reporter) = (
-        |failure: bootstrap::failure::Failure| anyhow::anyhow!("{failure}"),
-        reporter(),
-    );
+    let reporter = reporter();
     let host = rig.hosts().first().context("a host")?;
     let seen = async || {
         let files = "secrets/service.scheduler.password secrets/host.pem secrets/ca.key secrets/token.key";
@@ -236,35 +256,38 @@ async fn confined(rig: &Rig) -> Result<()> {
     Ok(())
 }
 
-/// A host that boots again brings its part up by itself, firewall first; `down` and `up` keep what there was.
-async fn comes_back(fleet: &Fleet, rig: &Rig) -> Result<()> {
-    let (failed, reporter) = (
-        |failure: bootstrap::failure::Failure| anyhow::anyhow!("{failure}"),
-        reporter(),
-    );
+/// A host that boots again brings its part up by itself, firewall first.
+async fn boots_again(fleet: &Fleet, rig: &Rig) -> Result<()> {
     let second = rig.hosts().get(1).context("a second host")?;
     rig.kill(second).await?;
     rig.start_again(second).await?;
-    let healthy = async || {
-        until(
-            "every program on every host is ready",
-            Duration::from_secs(90),
-            || async {
-                let (status, away) = fleet.status().await.map_err(failed)?;
-                ensure!(away.is_none() && status.unready().is_empty(), "{status}");
-                Ok(Some(()))
-            },
-        )
-        .await
-    };
-    healthy().await?;
-    for plan in fleet.plan(reporter.as_ref()).await.map_err(failed)? {
+    healthy(fleet).await?;
+    for plan in fleet.plan(reporter().as_ref()).await.map_err(failed)? {
         ensure!(plan.is_empty(), "nothing is left to do after a boot: {plan}");
     }
-    fleet.down(false, reporter.as_ref()).await.map_err(failed)?;
-    let summary = fleet.up(reporter.as_ref()).await.map_err(failed)?;
+    Ok(())
+}
+
+/// `down` and `up` keep what there was.
+async fn returns(fleet: &Fleet) -> Result<()> {
+    fleet.down(false, reporter().as_ref()).await.map_err(failed)?;
+    let summary = fleet.up(reporter().as_ref()).await.map_err(failed)?;
     ensure!(summary.changed && summary.first_password.is_none(), "{summary:?}");
-    healthy().await
+    healthy(fleet).await
+}
+
+/// Waits until every program on every host is ready.
+async fn healthy(fleet: &Fleet) -> Result<()> {
+    until(
+        "every program on every host is ready",
+        Duration::from_secs(90),
+        || async {
+            let (status, away) = fleet.status().await.map_err(failed)?;
+            ensure!(away.is_none() && status.unready().is_empty(), "{status}");
+            Ok(Some(()))
+        },
+    )
+    .await
 }
 
 /// Both sample applications, spread over the nodes, with readings, a command and a page through the console's host.

@@ -10,13 +10,12 @@ use super::counted::CountedRoom;
 use super::hosts::{Command, built, config};
 use crate::rig::{Rig, RigHost};
 use crate::say;
-use crate::stack::Stack;
 use crate::wait::until;
 
 const DRAINED: Duration = Duration::from_secs(60);
 
 /// Two hosts become three, then the second goes: what runs there moves, and every acknowledged reading is counted once.
-pub(super) async fn joins_and_leaves(_: &Stack) -> Result<()> {
+pub(super) async fn joins_and_leaves() -> Result<()> {
     let rig = Rig::start("iot-rig-members", 3).await?;
     let outcome = play(&rig).await;
     rig.remove().await?;

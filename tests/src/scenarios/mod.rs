@@ -49,6 +49,20 @@ macro_rules! scenarios {
     };
 }
 
+/// A story on hosts of its own.
+pub(crate) struct Operation {
+    /// What happens.
+    pub(crate) name: &'static str,
+    /// Plays it.
+    pub(crate) run: fn() -> LocalBoxFuture<'static, Result<()>>,
+}
+
+macro_rules! operations {
+    ($($name:literal => $play:path),* $(,)?) => {
+        &[$(Operation { name: $name, run: || Box::pin($play()) }),*]
+    };
+}
+
 /// All of them, in the order in which they are played.
 pub const SCENARIOS: &[Scenario] = scenarios![
     "a_second_up_changes_nothing" => lifecycle::again,
@@ -75,12 +89,17 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "a_person_walks_the_whole_path_in_a_browser" => browser::path,
     "every_page_in_every_state" => browser::pages,
     "three_hosts_from_nothing_over_ssh" => hosts::three,
-    "hosts_that_refuse_are_away_or_full" => adverse::all,
-    "a_host_joins_and_another_leaves" => membership::joins_and_leaves,
-    "a_broker_of_three_is_lost_and_nothing_stops" => brokers::one_is_lost,
     "data_survives_down_and_up" => lifecycle::down_and_up,
     "data_survives_a_kill_of_everything" => lifecycle::killed_at_once,
     "new_passwords_and_tls_for_devices_while_readings_are_sent" => wires::rotation,
+];
+
+/// What an admin meets on hosts, and how long each takes as a whole: for the campaign `operations`.
+pub(crate) const OPERATIONS: &[Operation] = operations![
+    "a wrong key, a changed host key, no sudo, a full disk, a host that is off or hangs, `up` killed three times" => adverse::all,
+    "new passwords and certificates; `down` and `up` keep what there was" => hosts::rotation_and_return,
+    "a host joins, another leaves, while readings are counted" => membership::joins_and_leaves,
+    "three brokers: one killed, one away, while readings are counted" => brokers::one_is_lost,
 ];
 
 pub(crate) use adverse::interruptions;
