@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::command::{command, succeeds, text, wait_until};
-use crate::engine::docker;
+use crate::engine::{self, docker};
 
 /// Label on everything in the Engine that belongs to an installation.
 pub(crate) const LABEL: &str = "platform.installation";
@@ -170,7 +170,10 @@ pub(crate) async fn create(installation: &str, names: &Names, subnet: Subnet) ->
     let addresses = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
     let found = text(docker(["network", "inspect", "--format", addresses, &names.local])).await;
     if found.is_ok_and(|found| found != subnet.cidr()) {
-        // Of an installation of this name that is no more: its containers would move the bridge away from the node agent.
+        // Of an installation of this name that is no more: its containers would move the bridge away from the node agent. Where it was
+        // removed while the Engine did not run, its applications are still there, and would begin again with the Engine.
+        engine::remove_services(installation).await?;
+        engine::clear_network(&names.network).await;
         remove(names).await?;
     }
     if !succeeds(docker(["network", "inspect", &names.local])).await {
