@@ -1,6 +1,6 @@
 //! An installation: what a config, a source tree and options make of a machine.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -15,71 +15,12 @@ use crate::first_admin::{self, OneTime};
 use crate::layout::Layout;
 use crate::mongodb::{self, Server};
 use crate::network::{self, Names, Subnet};
+use crate::options::{Options, Scope};
 use crate::progress::Reporter;
 use crate::settings::HostFacts;
 use crate::steps::{self, Step};
 use crate::supervisor::Supervisor;
-use crate::{command, files, preflight, secrets, settings};
-
-/// How the services are compiled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Profile {
-    /// Optimised.
-    #[default]
-    Release,
-    /// Quick to build; for tests.
-    Debug,
-}
-
-/// What is brought up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// Everything.
-    #[default]
-    All,
-    /// Everything but the six services and the node agent, for working on one of them.
-    Infrastructure,
-}
-
-/// What a caller chooses that is not in `config.json`.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The source tree to build from.
-    pub workspace: PathBuf,
-    /// How services are compiled.
-    pub profile: Profile,
-    /// Whether to build the console when it is stale.
-    pub console: bool,
-    /// What is brought up.
-    pub scope: Scope,
-    /// Whether a simulated building and sample applications are added.
-    pub demo: bool,
-    /// Whether all accounts get new passwords, and all hosts new certificates.
-    pub rotate: bool,
-    /// How the command is called again, for messages.
-    pub invocation: String,
-    /// What is said after `up` to bring up the same again, for messages.
-    pub up_arguments: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .unwrap_or(Path::new("."))
-            .to_owned();
-        Self {
-            workspace,
-            profile: Profile::Release,
-            console: true,
-            scope: Scope::All,
-            demo: false,
-            rotate: false,
-            invocation: "cargo run --release -p bootstrap --".to_owned(),
-            up_arguments: String::new(),
-        }
-    }
-}
+use crate::{command, files, preflight, release, secrets, settings};
 
 /// What is decided once for a host and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,13 +123,7 @@ impl Installation {
             }
             secrets::forget_accounts(&self.layout)?;
         }
-        let done = steps::run(
-            self,
-            &Step::list(self),
-            &format!("up{}", self.options.up_arguments),
-            reporter,
-        )
-        .await?;
+        let done = steps::run(self, &Step::list(self), &self.options.verb, reporter).await?;
         Ok(Summary {
             changed: done.changed,
             address: self.address(),
@@ -212,6 +147,20 @@ impl Installation {
             return Ok(None);
         }
         Ok(Some(password))
+    }
+
+    /// Name of the release in use.
+    #[must_use]
+    pub fn release(&self) -> Option<String> {
+        release::in_use(&self.layout)
+    }
+
+    /// Name of an earlier release that was kept: of that name, or the one before the one in use.
+    ///
+    /// # Errors
+    /// When it was not; what was is in the message.
+    pub fn earlier_release(&self, wanted: Option<&str>) -> Result<String, Failure> {
+        release::earlier(&self.layout, wanted).map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))
     }
 
     /// Installs what the machine needs.

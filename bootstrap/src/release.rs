@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use common::config::SERVICES;
 
 use crate::command::{command, logged};
 use crate::files;
-use crate::installation::Profile;
+use crate::installation::Installation;
 use crate::layout::Layout;
+use crate::options::{Profile, Programs};
 
 /// Programs that are not services.
 const MORE: [&str; 1] = ["simulator"];
@@ -47,6 +48,19 @@ pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Resu
     logged(build, log).await.context("could not build the services")
 }
 
+/// Puts programs where services are started from, from wherever they come.
+pub(crate) async fn put(on: &Installation, log: &Path) -> Result<bool> {
+    let layout = &on.layout;
+    match &on.options.programs {
+        Programs::Compiled => {
+            build(layout, on.options.profile, log).await?;
+            install(layout, on.options.profile)
+        }
+        Programs::Folder(folder) => install_from(layout, folder),
+        Programs::Kept(wanted) => go_back(layout, wanted.as_deref()),
+    }
+}
+
 /// Where cargo puts programs.
 pub(crate) fn target(layout: &Layout, profile: Profile) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| layout.workspace().join("target"), PathBuf::from);
@@ -56,12 +70,13 @@ pub(crate) fn target(layout: &Layout, profile: Profile) -> PathBuf {
     })
 }
 
-/// Copies the built programs into a folder named after their content and points `current` to it; tells whether it changed.
+/// Installs what was built here; tells whether it changed.
 pub(crate) fn install(layout: &Layout, profile: Profile) -> Result<bool> {
     install_from(layout, &target(layout, profile))
 }
 
-fn install_from(layout: &Layout, built: &Path) -> Result<bool> {
+/// Copies the programs of a folder into one named after their content and points `current` to it; tells whether it changed.
+pub(crate) fn install_from(layout: &Layout, built: &Path) -> Result<bool> {
     if is_installed(layout, built) {
         return Ok(false);
     }
@@ -87,15 +102,82 @@ fn install_from(layout: &Layout, built: &Path) -> Result<bool> {
         files::write(&temporary.join("release.json"), &index, 0o644)?;
         std::fs::rename(&temporary, &release).context("could not install the programs")?;
     }
+    switch(layout, &name)?;
+    remove_old(layout, &name)?;
+    Ok(true)
+}
+
+/// Lets services begin with another release from now on.
+fn switch(layout: &Layout, name: &str) -> Result<()> {
     let link = layout.releases().join("current.new");
     if link.is_symlink() {
         std::fs::remove_file(&link).context("could not remove an old link")?;
     }
-    std::os::unix::fs::symlink(&name, &link)
-        .and_then(|()| std::fs::rename(&link, &current))
-        .context("could not switch to the new programs")?;
-    remove_old(layout, &name)?;
-    Ok(true)
+    std::os::unix::fs::symlink(name, &link)
+        .and_then(|()| std::fs::rename(&link, layout.current()))
+        .context("could not switch to the other programs")
+}
+
+/// Switches to a release that was kept: the one of that name, or the newest that is older than the one in use; tells whether that is another one.
+pub(crate) fn go_back(layout: &Layout, wanted: Option<&str>) -> Result<bool> {
+    let name = earlier(layout, wanted)?;
+    let another = in_use(layout).is_none_or(|used| used != name);
+    if another {
+        switch(layout, &name)?;
+    }
+    Ok(another)
+}
+
+/// Name of the release that [`go_back`] switches to.
+pub(crate) fn earlier(layout: &Layout, wanted: Option<&str>) -> Result<String> {
+    let used = in_use(layout).context("nothing is installed yet")?;
+    let kept: Vec<String> = kept(layout)?.into_iter().map(|(_, name)| name).collect();
+    choose(&kept, &used, wanted)
+}
+
+/// Name of the release in use.
+pub(crate) fn in_use(layout: &Layout) -> Option<String> {
+    let target = std::fs::read_link(layout.current()).ok()?;
+    target.file_name()?.to_str().map(str::to_owned)
+}
+
+/// Which of the releases that were kept, newest first, is meant.
+///
+/// # Errors
+/// When it was not kept; what was is in the message.
+pub(crate) fn choose(kept: &[String], used: &str, wanted: Option<&str>) -> Result<String> {
+    let found = match wanted {
+        Some(wanted) => kept.iter().find(|name| *name == wanted),
+        None => kept.iter().skip_while(|name| *name != used).nth(1),
+    };
+    let others = || {
+        let others: Vec<&str> = kept.iter().map(String::as_str).filter(|name| *name != used).collect();
+        if others.is_empty() {
+            "no other was kept".to_owned()
+        } else {
+            format!("kept, newest first: {}", others.join(", "))
+        }
+    };
+    match (found, wanted) {
+        (Some(name), _) => Ok(name.clone()),
+        (None, Some(wanted)) => bail!("there is no release `{wanted}`; in use: {used}; {}", others()),
+        (None, None) => bail!("there is no release before the one in use, {used}; {}", others()),
+    }
+}
+
+/// Releases with when they were installed, newest first.
+fn kept(layout: &Layout) -> Result<Vec<(Option<std::time::SystemTime>, String)>> {
+    let mut kept: Vec<_> = std::fs::read_dir(layout.releases())?
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| {
+            let installed = entry.metadata().and_then(|folder| folder.modified()).ok();
+            Some((installed, entry.file_name().into_string().ok()?))
+        })
+        .filter(|(_, name)| !name.ends_with(".new"))
+        .collect();
+    kept.sort_by(|one, other| other.cmp(one));
+    Ok(kept)
 }
 
 /// Whether what is in use was copied from what is built: without reading hundreds of MiB, as `make` would see it.
@@ -125,14 +207,10 @@ pub(crate) fn installed(layout: &Layout) -> Result<BTreeMap<String, String>> {
 }
 
 fn remove_old(layout: &Layout, current: &str) -> Result<()> {
-    let mut old: Vec<_> = std::fs::read_dir(layout.releases())?
-        .flatten()
-        .filter(|entry| entry.file_name() != current && entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| (entry.metadata().and_then(|folder| folder.modified()).ok(), entry.path()))
-        .collect();
-    old.sort();
-    for (_, path) in old.iter().rev().skip(KEPT - 1) {
-        std::fs::remove_dir_all(path).with_context(|| format!("could not remove {}", path.display()))?;
+    let old = kept(layout)?.into_iter().filter(|(_, name)| name != current);
+    for (_, name) in old.skip(KEPT - 1) {
+        let path = layout.releases().join(name);
+        std::fs::remove_dir_all(&path).with_context(|| format!("could not remove {}", path.display()))?;
     }
     Ok(())
 }
@@ -165,5 +243,31 @@ mod tests {
             .count();
         assert_eq!(changed, 1);
         assert!(!install_from(&layout, &built).unwrap(), "nothing is new");
+
+        let newest = in_use(&layout).unwrap();
+        assert!(go_back(&layout, None).unwrap(), "the one before");
+        assert_eq!(installed(&layout).unwrap(), first);
+        let said = go_back(&layout, None).unwrap_err().to_string();
+        assert!(said.contains("no release before") && said.contains(&newest), "{said}");
+        assert!(go_back(&layout, Some(&newest)).unwrap(), "forward again");
+        assert!(!go_back(&layout, Some(&newest)).unwrap(), "it is in use");
+        assert!(go_back(&layout, Some("other")).is_err());
+    }
+
+    #[test]
+    fn the_one_before_is_the_newest_that_is_older() {
+        let kept = ["c", "b", "a"].map(str::to_owned);
+        let chosen = |used: &str, wanted: Option<&str>| choose(&kept, used, wanted).ok();
+        for (used, wanted, expected) in [
+            ("c", None, Some("b")),
+            ("b", None, Some("a")),
+            ("a", None, None),
+            ("a", Some("c"), Some("c")),
+            ("c", Some("c"), Some("c")),
+            ("c", Some("d"), None),
+            ("lost", None, None),
+        ] {
+            assert_eq!(chosen(used, wanted).as_deref(), expected, "{used} {wanted:?}");
+        }
     }
 }

@@ -155,6 +155,16 @@ mod tests {
             mongodb_accounts: true,
             registry_access: "a1".to_owned(),
         };
-        insta::assert_json_snapshot!(derive(&config, &layout, &facts));
+        let settings = derive(&config, &layout, &facts);
+        insta::assert_json_snapshot!(settings);
+
+        // After a rollback a service reads what was written for a later release.
+        let mut later = serde_json::to_value(&settings).unwrap();
+        later["added"] = serde_json::json!({ "later": true });
+        for part in ["limits", "kafka", "engine", "ports"] {
+            later[part]["added"] = 1.into();
+        }
+        let read: Settings = serde_json::from_value(later).unwrap();
+        assert_eq!(read, settings);
     }
 }

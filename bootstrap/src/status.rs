@@ -4,13 +4,14 @@ use std::fmt;
 
 use anyhow::Result;
 use common::config::{Mode, SERVICES};
+use serde::Serialize;
 
 use crate::installation::Installation;
 use crate::mongodb::Server;
 use crate::{demo, engine, probe, processes};
 
 /// One line of the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// Name of the program.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct Row {
 }
 
 /// The state of an installation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Name of the installation.
     pub name: String,

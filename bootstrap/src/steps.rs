@@ -8,9 +8,10 @@ use common::config::Mode;
 
 use crate::command::{command, succeeds, tail, text};
 use crate::failure::{Exit, Failure};
-use crate::installation::{Installation, Scope};
+use crate::installation::Installation;
 use crate::layout::account;
 use crate::mongodb::Server;
+use crate::options::{Programs, Scope};
 use crate::progress::Reporter;
 use crate::{
     console, demo, engine, ferretdb, files, image, kafka, mongodb, network, packages, postgresql, registry, release,
@@ -100,7 +101,8 @@ impl Step {
         }
         steps.extend([Self::Registry, Self::Infrastructure]);
         if installation.options.scope == Scope::All {
-            if installation.options.console {
+            // It is part of a program that is compiled here.
+            if installation.options.console && installation.options.programs == Programs::Compiled {
                 steps.push(Self::Console);
             }
             steps.extend([Self::Programs, Self::Settings, Self::Services]);
@@ -265,10 +267,7 @@ impl Step {
             Self::Registry => registry::make(config, layout).await?,
             Self::Infrastructure => running::run_infrastructure(on).await?,
             Self::Console => console::make(layout, &log).await?,
-            Self::Programs => {
-                release::build(layout, on.options.profile, &log).await?;
-                return release::install(layout, on.options.profile).map(Change::from);
-            }
+            Self::Programs => return release::put(on, &log).await.map(Change::from),
             Self::Settings => write_settings(on).await?,
             Self::Services => running::run_services(on).await?,
             Self::DemoBuilding => demo::make_building(on).await?,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{Arguments, show};
 use crate::failure::{Exit, Failure};
 use crate::fleet::Fleet;
-use crate::installation::Options;
+use crate::options::Options;
 
 /// What a first `config.json` is made of.
 #[derive(Debug, Clone, Default)]

@@ -2,9 +2,12 @@
 
 use std::process::Stdio;
 
-use super::{confirmed, show};
+use common::config::Config;
+
+use super::{confirmed, show, show_json};
 use crate::failure::{Exit, Failure};
-use crate::installation::{Installation, Scope, Summary};
+use crate::installation::{Installation, Summary};
+use crate::options::{Options, Programs, Scope};
 use crate::preflight;
 use crate::progress::{Reporter, seconds};
 
@@ -41,9 +44,53 @@ pub(super) fn show_summary(reporter: &dyn Reporter, installation: &Installation,
     ));
 }
 
-pub(super) async fn status(installation: &Installation) -> Result<(), Failure> {
+/// Other programs for what is installed.
+pub(super) async fn upgrade(config: Config, options: Options, reporter: &dyn Reporter) -> Result<(), Failure> {
+    let installation = Installation::new(config, options);
+    let Some(before) = installation.release() else {
+        return Err(Failure::new(Exit::Failed, "nothing is installed yet; begin with `up`"));
+    };
+    let summary = installation.up(reporter).await?;
+    show_summary(reporter, &installation, &summary);
+    match installation.release() {
+        Some(now) if now != before => reporter.says(&format!(
+            "  release     {now}; return to the one before: {} rollback {before}",
+            installation.options.invocation
+        )),
+        _ => reporter.says(&format!("  release     {before}, as before")),
+    }
+    Ok(())
+}
+
+/// Programs that were in use before.
+pub(super) async fn rollback(
+    config: Config,
+    mut options: Options,
+    wanted: Option<String>,
+    reporter: &dyn Reporter,
+) -> Result<(), Failure> {
+    let installation = Installation::new(config.clone(), options.clone());
+    let Some(before) = installation.release() else {
+        return Err(Failure::new(Exit::Failed, "nothing is installed yet; begin with `up`"));
+    };
+    let release = installation.earlier_release(wanted.as_deref())?;
+    // By its name: interrupted and run again, it must not go back by one more.
+    options.verb = format!("rollback {release}");
+    options.programs = Programs::Kept(Some(release.clone()));
+    let installation = Installation::new(config, options);
+    let summary = installation.up(reporter).await?;
+    show_summary(reporter, &installation, &summary);
+    reporter.says(&format!("  release     {release}; before it was {before}"));
+    Ok(())
+}
+
+pub(super) async fn status(installation: &Installation, json: bool) -> Result<(), Failure> {
     let status = installation.status().await?;
-    show(&status.to_string());
+    if json {
+        show_json(&status)?;
+    } else {
+        show(&status.to_string());
+    }
     if status.healthy() {
         return Ok(());
     }

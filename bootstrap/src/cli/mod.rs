@@ -1,5 +1,6 @@
 //! The command line.
 
+mod arguments;
 mod files;
 mod local;
 mod remote;
@@ -7,144 +8,23 @@ mod remote;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use arguments::{Arguments, Build, Command};
+use clap::Parser as _;
 use common::config::Config;
 
 use crate::failure::{Exit, Failure};
-use crate::installation::{Installation, Options, Profile, Scope};
+use crate::installation::Installation;
+use crate::options::{Options, Profile, Programs, Scope};
 use crate::progress::{reporter, seconds};
-use local::{down, logs, show_summary, status};
-
-/// Installs, starts, shows and stops the platform on this machine, or over SSH on the hosts that config.json names.
-///
-/// Exit codes: 0 done, 1 a step failed, 2 wrong command line, 3 wrong config.json, 4 a host cannot be reached or does not let us in,
-/// 5 the key of a host is not the one that is known, 6 the machine does not allow it (nothing was started), 7 something is not
-/// running or not ready, 8 another command is changing a host, 9 there is something to do (`plan --detailed-exitcode` only).
-#[derive(Debug, Parser)]
-#[command(name = "bootstrap", version)]
-struct Arguments {
-    /// The configuration; without the option a missing file means the defaults.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Bring everything up; what is so already is left alone.
-    Up {
-        /// Bring up a part: everything but the six services and the node agent.
-        #[arg(long, value_name = "PART")]
-        only: Option<Part>,
-        /// Add a simulated building with sensors and devices, and two sample applications that run on them.
-        #[arg(long, conflicts_with = "only")]
-        demo: bool,
-        /// For working on the services: compile them without optimisation, and take the console as it lies there.
-        #[arg(long)]
-        debug: bool,
-    },
-    /// Show what `up` would do on the hosts, and do nothing.
-    Plan {
-        /// End with 9 when there is something to do.
-        #[arg(long)]
-        detailed_exitcode: bool,
-        /// For working on the services: compile them without optimisation, and take the console as it lies there.
-        #[arg(long)]
-        debug: bool,
-    },
-    /// Show what runs.
-    Status,
-    /// Show logs.
-    Logs {
-        /// Go on showing what is added.
-        #[arg(short, long)]
-        follow: bool,
-        /// Lines to begin with.
-        #[arg(short = 'n', long, default_value_t = 100)]
-        lines: u32,
-        /// Only this host, of many.
-        #[arg(long, value_name = "NAME")]
-        host: Option<String>,
-        /// Only since then, as journalctl understands it (`1 hour ago`, `2026-01-31 08:00`); on hosts over SSH.
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
-        /// Only lines with this text; on hosts over SSH.
-        #[arg(long, value_name = "TEXT")]
-        grep: Option<String>,
-        /// A service or a piece of infrastructure; absent: all.
-        service: Option<String>,
-    },
-    /// Restart a service, or all of them.
-    Restart {
-        /// Only on this host, of many.
-        #[arg(long, value_name = "NAME")]
-        host: Option<String>,
-        /// A service or a piece of infrastructure; absent: the six services and the node agent.
-        service: Option<String>,
-    },
-    /// Stop everything; data stays.
-    Down {
-        /// Remove all data, too.
-        #[arg(long)]
-        delete_data: bool,
-        /// Do not ask.
-        #[arg(long, requires = "delete_data")]
-        yes: bool,
-    },
-    /// Make new passwords for all accounts (and new certificates between hosts), and restart what uses them.
-    ///
-    /// Readings and schedules go on where they were; the console is away for some seconds. Interrupted, it is run again.
-    Rotate {
-        /// For working on the services: compile them without optimisation, and take the console as it lies there.
-        #[arg(long)]
-        debug: bool,
-    },
-    /// Install the packages that this machine needs.
-    Prerequisites,
-    /// Write a first config.json.
-    Init {
-        /// A host that is reached over SSH: ADDRESS, or PUBLIC=INTERNAL. Absent: this machine.
-        #[arg(long = "ssh", value_name = "ADDRESS", group = "hosts")]
-        addresses: Vec<String>,
-        /// User who signs in there.
-        #[arg(long, requires = "hosts")]
-        user: Option<String>,
-        /// File with the private key.
-        #[arg(long, value_name = "FILE", requires = "hosts")]
-        key: Option<PathBuf>,
-        /// Take hosts from what `aws cloudformation describe-stacks` printed for the stack of deploy/aws.
-        #[arg(long, value_name = "FILE", conflicts_with = "addresses", group = "hosts")]
-        from_stack_outputs: Option<PathBuf>,
-    },
-    /// Say whether config.json is valid, and which host would run what.
-    Validate,
-    /// Show the keys of hosts of which nothing is known, and take those that you accept into the file of known hosts.
-    Trust {
-        /// Accept all without asking: only where nobody can sit between.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Print the JSON Schema of config.json.
-    Schema,
-    /// Print what makes a shell complete this command.
-    Completion {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Part {
-    /// Docker Engine, Kafka, MongoDB, registry.
-    Infrastructure,
-}
+use crate::support::{self, Evidence};
+use local::{down, logs, rollback, show_summary, status, upgrade};
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match execute(arguments).await {
+    match Box::pin(execute(arguments)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if write!(std::io::stderr(), "{failure}").is_err() {
@@ -207,24 +87,30 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             Exit::Usage,
             "`plan` is for hosts that are reached over SSH; on this machine `up` changes only what is not so already",
         )),
-        Command::Up { only, demo, debug } => {
+        Command::Up { only, demo, build } => {
             if only.is_some() {
                 options.scope = Scope::Infrastructure;
-                options.up_arguments.push_str(" --only infrastructure");
+                options.verb.push_str(" --only infrastructure");
             }
             if demo {
                 options.demo = true;
-                options.up_arguments.push_str(" --demo");
+                options.verb.push_str(" --demo");
             }
-            options = built(options, debug);
+            options = built(options, build)?;
             let installation = Installation::new(config, options);
             let summary = installation.up(&*reporter).await?;
             show_summary(&*reporter, &installation, &summary);
             Ok(())
         }
-        Command::Rotate { debug } => {
+        Command::Upgrade { build } => {
+            options.verb = "upgrade".to_owned();
+            upgrade(config, built(options, build)?, &*reporter).await
+        }
+        Command::Rollback { release } => rollback(config, options, release, &*reporter).await,
+        Command::Rotate { build } => {
             options.rotate = true;
-            options = built(options, debug);
+            options.verb = "rotate".to_owned();
+            options = built(options, build)?;
             let installation = Installation::new(config, options);
             let summary = installation.up(&*reporter).await?;
             reporter.says(&format!("all accounts have new passwords ({})", seconds(summary.took)));
@@ -239,7 +125,13 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             });
             Ok(())
         }
-        Command::Status => status(&Installation::new(config, options)).await,
+        Command::Status { look } => {
+            let installation = Installation::new(config, options);
+            if look.watch {
+                return watch(async || Ok((installation.status().await?.to_string(), None))).await;
+            }
+            status(&installation, look.json).await
+        }
         Command::Logs {
             follow,
             lines,
@@ -252,6 +144,11 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             Exit::Usage,
             "--host, --since and --grep are for hosts that are reached over SSH",
         )),
+        Command::SupportBundle { file } => {
+            let name = config.name.clone();
+            let evidence = Installation::new(config, options).evidence().await?;
+            pack(&evidence, file, &name).await
+        }
         Command::Restart { service, .. } => {
             let installation = Installation::new(config, options);
             installation.restart(service.as_deref()).await?;
@@ -264,14 +161,24 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// How the services are compiled.
-fn built(mut options: Options, debug: bool) -> Options {
-    if debug {
+/// Where the programs come from.
+fn built(mut options: Options, build: Build) -> Result<Options, Failure> {
+    if build.debug {
         options.profile = Profile::Debug;
         options.console = false;
-        options.up_arguments.push_str(" --debug");
+        options.verb.push_str(" --debug");
     }
-    options
+    if let Some(folder) = build.programs {
+        let folder = folder.canonicalize().map_err(|error| {
+            Failure::new(
+                Exit::Usage,
+                format!("there are no programs in {}: {error}", folder.display()),
+            )
+        })?;
+        options.verb.push_str(&format!(" --programs {}", folder.display()));
+        options.programs = Programs::Folder(folder);
+    }
+    Ok(options)
 }
 
 fn load(path: Option<PathBuf>, options: &Options) -> Result<Config, Failure> {
@@ -286,6 +193,51 @@ fn load(path: Option<PathBuf>, options: &Options) -> Result<Config, Failure> {
             format!("could not read {}: {error}", path.display()),
         )),
     }
+}
+
+/// Writes what was collected, and says where.
+async fn pack(evidence: &Evidence, file: Option<PathBuf>, name: &str) -> Result<(), Failure> {
+    let file = file.unwrap_or_else(|| {
+        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        format!("support-{name}-{now}.tar.gz").into()
+    });
+    support::pack(evidence, &file).await?;
+    show(&format!(
+        "wrote {}; look into it before you send it to anybody",
+        file.display()
+    ));
+    Ok(())
+}
+
+/// Shows what is looked at again and again, until somebody ends it.
+async fn watch(look: impl AsyncFn() -> Result<(String, Option<Failure>), Failure>) -> Result<(), Failure> {
+    const PAUSE: Duration = Duration::from_secs(2);
+    loop {
+        let seen = match look().await {
+            Ok((seen, None)) => seen,
+            Ok((seen, Some(failure))) => format!("{seen}\n{failure}"),
+            Err(failure) => failure.to_string(),
+        };
+        if std::io::stdout().is_terminal() {
+            // Top left, and nothing below.
+            let cleared = write!(std::io::stdout(), "\x1b[H\x1b[2J");
+            if cleared.is_err() {
+                return Ok(());
+            }
+        }
+        show(&seen);
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            _ = tokio::signal::ctrl_c() => return Ok(()),
+        }
+    }
+}
+
+/// Shows a value as JSON.
+fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    show(&text);
+    Ok(())
 }
 
 /// Writes a text; a closed output is no failure.

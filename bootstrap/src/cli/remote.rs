@@ -4,16 +4,17 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use common::config::Config;
 
-use super::{Command, built, confirmed, show};
+use super::arguments::Command;
+use super::{built, confirmed, pack, show, show_json, watch};
 use crate::failure::{Exit, Failure};
 use crate::fleet::{Acquaintance, Fleet, Lines};
-use crate::installation::Options;
+use crate::options::{Options, Programs};
 use crate::progress::{Reporter, seconds};
 
 pub(super) async fn execute(
     command: Command,
     config: Config,
-    options: Options,
+    mut options: Options,
     reporter: &dyn Reporter,
 ) -> Result<(), Failure> {
     let unavailable = |what: &str| {
@@ -23,9 +24,20 @@ pub(super) async fn execute(
     match command {
         Command::Up { only: Some(_), .. } => unavailable("`up --only`"),
         Command::Up { demo: true, .. } => unavailable("`up --demo`"),
-        Command::Up { debug, .. } => up(&opened(config, built(options, debug))?, reporter).await,
-        Command::Rotate { debug } => {
-            let mut options = built(options, debug);
+        Command::Up { build, .. } => up(&opened(config, built(options, build)?)?, reporter).await,
+        Command::Upgrade { build } => {
+            options.verb = "upgrade".to_owned();
+            up(&opened(config, built(options, build)?)?, reporter).await?;
+            reporter.says("to return to the programs before: rollback");
+            Ok(())
+        }
+        Command::Rollback { release } => {
+            options.programs = Programs::Kept(release);
+            up(&opened(config, options)?.going_back().await?, reporter).await
+        }
+        Command::Rotate { build } => {
+            options.verb = "rotate".to_owned();
+            let mut options = built(options, build)?;
             options.rotate = true;
             up(&opened(config, options)?, reporter).await?;
             reporter.says("all accounts have new passwords, all hosts new certificates");
@@ -33,9 +45,10 @@ pub(super) async fn execute(
         }
         Command::Plan {
             detailed_exitcode,
-            debug,
+            build,
         } => {
-            let plans = opened(config, built(options, debug))?.plan(reporter).await?;
+            options.verb = "plan".to_owned();
+            let plans = opened(config, built(options, build)?)?.plan(reporter).await?;
             for plan in &plans {
                 show(&plan.to_string());
             }
@@ -44,10 +57,17 @@ pub(super) async fn execute(
             }
             Ok(())
         }
-        Command::Status => {
+        Command::Status { look } => {
             let fleet = opened(config, options)?;
+            if look.watch {
+                return watch(async || fleet.status().await.map(|(seen, away)| (seen.to_string(), away))).await;
+            }
             let (status, away) = fleet.status().await?;
-            show(&status.to_string());
+            if look.json {
+                show_json(&status)?;
+            } else {
+                show(&status.to_string());
+            }
             match (away, status.unready()) {
                 (Some(away), _) => Err(away),
                 (None, unready) if unready.is_empty() => Ok(()),
@@ -83,6 +103,10 @@ pub(super) async fn execute(
                 lines.lines().for_each(|line| show(&format!("{host}  {line}")));
             }
             away.map_or(Ok(()), Err)
+        }
+        Command::SupportBundle { file } => {
+            let fleet = opened(config, options)?;
+            pack(&fleet.evidence().await?, file, fleet.name()).await
         }
         Command::Restart { host, service } => {
             let fleet = opened(config, options)?;

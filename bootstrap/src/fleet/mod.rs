@@ -13,20 +13,23 @@ mod leaving;
 mod locking;
 mod payload;
 mod placement;
+mod rollback;
 mod secrets;
 mod status;
 mod survey;
 mod up;
 mod verbs;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use common::config::Config;
-use hosts::Plan;
 use hosts::ssh::{Passphrase, needs_passphrase};
+use hosts::{Plan, Upload};
 
 use crate::failure::{Exit, Failure};
-use crate::installation::{Installation, Options};
+use crate::installation::Installation;
+use crate::options::Options;
 use crate::packages;
 use crate::progress::Reporter;
 use inventory::Inventory;
@@ -38,6 +41,8 @@ pub use verbs::{Acquaintance, Lines};
 pub struct Fleet {
     on: Installation,
     inventory: Inventory,
+    /// Programs of a release that every host kept.
+    kept: BTreeMap<String, Upload>,
 }
 
 impl Fleet {
@@ -50,6 +55,7 @@ impl Fleet {
         Ok(Self {
             on: Installation::new(config, options),
             inventory,
+            kept: BTreeMap::new(),
         })
     }
 
@@ -99,7 +105,7 @@ impl Fleet {
             reporter.says(&format!("packages of this machine: {missing}"));
             packages::install(&missing, &crate::Layout::machine().join("packages.log")).await?;
         }
-        Ok(payload::prepare(&self.on, reporter).await?)
+        Ok(payload::prepare(&self.on, &self.kept, reporter).await?)
     }
 
     /// Version of the C library that a host must have for the programs as they are built here, major and minor.
@@ -121,6 +127,11 @@ impl Fleet {
     #[expect(clippy::len_without_is_empty, reason = "there is always one")]
     pub fn len(&self) -> usize {
         self.inventory.machines.len()
+    }
+
+    /// How the same is done again.
+    fn again(&self) -> String {
+        self.resume(&self.on.options.verb)
     }
 
     fn resume(&self, verb: &str) -> String {

@@ -10,7 +10,8 @@ use hosts::Upload;
 use sha2::{Digest as _, Sha256};
 
 use crate::command::{command, logged, text};
-use crate::installation::{Installation, Profile};
+use crate::installation::Installation;
+use crate::options::{Profile, Programs};
 use crate::progress::Reporter;
 use crate::{console, engine, ferretdb, files, image, kafka, release};
 
@@ -72,26 +73,21 @@ fn needs_glibc(program: &[u8]) -> (u32, u32) {
     (2, minors.filter(|minor| *minor < 1000).max().unwrap_or_default())
 }
 
-/// Builds or fetches everything.
-pub(super) async fn prepare(on: &Installation, reporter: &dyn Reporter) -> Result<Payload> {
+/// Builds or fetches everything. What `kept` holds is on the hosts already.
+pub(super) async fn prepare(
+    on: &Installation,
+    kept: &BTreeMap<String, Upload>,
+    reporter: &dyn Reporter,
+) -> Result<Payload> {
     let (config, layout) = (&on.config, &on.layout);
     let log = engine::cache()?.join("build.log");
-    if on.options.console && !console::present(layout) {
-        reporter.says("console: is built");
-        console::make(layout, &log).await?;
-    }
-    reporter.says("programs of the services: are built");
-    release::build(layout, on.options.profile, &log).await?;
     let mut payload = Payload {
+        programs: programs(on, kept, &log, reporter).await?,
         dockerfile: std::fs::read_to_string(layout.workspace().join("docker/python/Dockerfile"))
             .context("could not read the Dockerfile of Python images")?,
         sdk: Some(tar(&layout.workspace().join("sdk/python"), "sdk", &log).await?),
         ..Payload::default()
     };
-    for name in SERVICES {
-        let program = program(&release::target(layout, on.options.profile), on.options.profile, name).await?;
-        payload.programs.insert(name.to_owned(), upload(&program)?);
-    }
     if config.kafka.mode == Mode::Managed {
         reporter.says("kafka: is fetched");
         payload.kafka = Some(tar(&kafka::fetch(layout, &log).await?, "kafka", &log).await?);
@@ -105,6 +101,38 @@ pub(super) async fn prepare(on: &Installation, reporter: &dyn Reporter) -> Resul
         .map(|path| upload(&path))
         .transpose()?;
     Ok(payload)
+}
+
+/// Programs of the services by name, from wherever they come.
+async fn programs(
+    on: &Installation,
+    kept: &BTreeMap<String, Upload>,
+    log: &Path,
+    reporter: &dyn Reporter,
+) -> Result<BTreeMap<String, Upload>> {
+    let (layout, profile) = (&on.layout, on.options.profile);
+    let mut programs = BTreeMap::new();
+    match &on.options.programs {
+        Programs::Kept(_) => return Ok(kept.clone()),
+        Programs::Folder(folder) => {
+            for name in SERVICES {
+                programs.insert(name.to_owned(), upload(&folder.join(name))?);
+            }
+        }
+        Programs::Compiled => {
+            if on.options.console && !console::present(layout) {
+                reporter.says("console: is built");
+                console::make(layout, log).await?;
+            }
+            reporter.says("programs of the services: are built");
+            release::build(layout, profile, log).await?;
+            for name in SERVICES {
+                let program = program(&release::target(layout, profile), profile, name).await?;
+                programs.insert(name.to_owned(), upload(&program)?);
+            }
+        }
+    }
+    Ok(programs)
 }
 
 /// The program as it is sent: a debug build without what only a debugger reads.

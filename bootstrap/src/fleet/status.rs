@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::config::{Mode, Role};
 use futures_util::future::join_all;
 use hosts::Access as _;
+use serde::Serialize;
 
 use super::Fleet;
 use super::connection::{connect, failure};
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// One unit on one host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitRow {
     /// The host.
     pub host: String,
@@ -36,7 +37,7 @@ pub struct UnitRow {
 }
 
 /// The state of an installation on many hosts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FleetStatus {
     /// Name of the installation.
     pub name: String,

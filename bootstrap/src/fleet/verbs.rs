@@ -13,6 +13,7 @@ use super::Fleet;
 use super::connection::{Problem, connect, failure};
 use super::locking::Locks;
 use crate::failure::{Exit, Failure};
+use crate::support::{self, Evidence};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Everything that a host may run.
@@ -90,6 +91,26 @@ impl Fleet {
         known(wanted.program.as_deref())?;
         let script = self.logs_script(wanted);
         self.everywhere(only, "logs", &script).await
+    }
+
+    /// What there is to see of this installation, on the hosts that answer.
+    ///
+    /// # Errors
+    /// When no host answers.
+    pub async fn evidence(&self) -> Result<Evidence, Failure> {
+        let mut evidence = Evidence::from([("config.json".to_owned(), support::configuration(&self.on.config)?)]);
+        let (status, away) = self.status().await?;
+        let away = away.map(|away| away.to_string()).unwrap_or_default();
+        evidence.insert("status.txt".to_owned(), format!("{status}\n{away}"));
+        let lines = self.logs_script(&Lines {
+            count: support::LINES,
+            ..Lines::default()
+        });
+        for (name, script) in [("machine.txt", support::MACHINE), ("journal.txt", &lines)] {
+            let (told, _) = self.everywhere(None, "support-bundle", script).await?;
+            evidence.extend(told.into_iter().map(|(host, said)| (format!("{host}/{name}"), said)));
+        }
+        Ok(evidence)
     }
 
     fn logs_script(&self, wanted: &Lines) -> String {
@@ -245,7 +266,7 @@ mod tests {
     use common::config::Config;
 
     use super::*;
-    use crate::installation::Options;
+    use crate::options::Options;
 
     #[test]
     fn what_a_person_types_stays_one_word() {

@@ -1,20 +1,21 @@
 //! What a service is told at its start: the resolved form of `config.json`.
 //!
 //! `bootstrap` derives it from `config.json` and writes it as `<data_dir>/etc/settings.json`; every service reads the
-//! same file. It holds no secret, only where secrets lie.
+//! same file. It holds no secret, only where secrets lie. A service passes over what it does not know: after a rollback it reads what
+//! was written for a later release. So a new setting has a default, and none gets another meaning.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::names::ServiceName;
 
 /// The resolved settings of one installation on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Name of the installation; prefixes topics, group ids, the database, Swarm services and networks.
     pub name: String,
@@ -51,6 +52,7 @@ pub struct Settings {
     /// Ports; 0 is not allowed, `bootstrap` chooses.
     pub ports: Ports,
     /// Limits.
+    #[serde(deserialize_with = "known_limits")]
     pub limits: Limits,
     /// Mail; absent when not configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +61,7 @@ pub struct Settings {
 
 /// Where applications' connections are forwarded to, nearest first. Empty: to this host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Gateways {
     /// Sensor managers.
     pub readings: Vec<SocketAddr>,
@@ -77,7 +79,6 @@ pub struct Gateways {
 
 /// Hosts that take over services of hosts that are lost. On each a program, `hostctl`, does what the monitor may ask for, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Recovery {
     /// Whether the monitor acts, or only tells.
     pub acts: bool,
@@ -91,7 +92,6 @@ pub struct Recovery {
 
 /// A host that services are started on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RecoveryHost {
     /// Its name.
     pub name: String,
@@ -112,7 +112,6 @@ fn loopback() -> IpAddr {
 
 /// Where Kafka is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct KafkaSettings {
     /// `host:port`, comma separated.
     pub brokers: String,
@@ -190,7 +189,6 @@ pub fn service_password(service: &str) -> String {
 
 /// Whom to believe that he is who he says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Tls {
     /// Certificates of authorities, PEM; absent: those of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,7 +197,6 @@ pub struct Tls {
 
 /// Where MongoDB (or FerretDB behind its write gate) is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct MongoSettings {
     /// Connection string without a password.
     pub uri: String,
@@ -215,7 +212,6 @@ pub struct MongoSettings {
 
 /// Docker Engine, registry, network of applications.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct EngineSettings {
     /// Unix socket of the Engine.
     pub socket: PathBuf,
@@ -245,7 +241,6 @@ pub struct EngineSettings {
 
 /// Every port of an installation. See the table in ARCHITECTURE.md.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Ports {
     /// Console and REST API.
     pub console: u16,
@@ -318,6 +313,14 @@ impl Default for Limits {
             webhook_private_addresses: false,
         }
     }
+}
+
+/// Reads limits without those of later releases; an admin's `config.json` is read strictly.
+fn known_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Limits, D::Error> {
+    let mut all = serde_json::Map::deserialize(deserializer)?;
+    let known = serde_json::to_value(Limits::default()).map_err(D::Error::custom)?;
+    all.retain(|name, _| known.get(name).is_some());
+    serde_json::from_value(all.into()).map_err(D::Error::custom)
 }
 
 /// Outgoing mail.

@@ -71,17 +71,27 @@ fn applications(stack: &Stack) -> Result<Vec<String>> {
     Ok(list.lines().map(str::to_owned).collect())
 }
 
-/// Runs an application, lets something happen to the installation while readings are sent, brings it up, and compares.
+/// Runs an application, lets something happen to the installation while 100 readings a second are sent, brings it up, and compares.
 pub(super) async fn survive(stack: &Stack, name: &str, happen: impl AsyncFnOnce(&Stack) -> Result<()>) -> Result<()> {
+    let traffic = Plan {
+        sensors: 2,
+        every_ms: 20,
+        ..Plan::room(format!("Room of {name}"))
+    };
+    survive_under(stack, name, traffic, happen).await
+}
+
+/// The same with other traffic.
+pub(super) async fn survive_under(
+    stack: &Stack,
+    name: &str,
+    traffic: Plan,
+    happen: impl AsyncFnOnce(&Stack) -> Result<()>,
+) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let user = member(stack.admin(), &name.replace(' ', "-"), &["end_user"]).await?;
     let application = room_comfort(stack).await?;
-    let plan = Plan {
-        sensors: 2,
-        every_ms: 20,
-        fans: 1,
-        ..Plan::room(format!("Room of {name}"))
-    };
+    let plan = Plan { fans: 1, ..traffic };
     let site = Site::register(stack, &plan, folder.path()).await?;
     let instance = id(&site.run_now(&user, &application, json!({})).await?)?;
     instance_is(&user, &instance, "running").await?;

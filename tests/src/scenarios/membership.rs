@@ -114,7 +114,12 @@ pub(super) async fn move_away(rig: &Rig, gate: &RigHost, application: &str) -> R
     };
     rig.run(gate, &drain("drain")).await?;
     until("the application has moved", DRAINED, || async {
-        Ok((node_of(rig, gate, application).await? == rig.hosts()[1].name).then_some(()))
+        let node = node_of(rig, gate, application).await?;
+        if node == rig.hosts()[1].name {
+            return Ok(Some(()));
+        }
+        let look = "docker node ls; docker service ps --no-trunc --format '{{.Image}} {{.Node}} {{.DesiredState}} {{.CurrentState}} {{.Error}}' $(docker service ls -q)";
+        anyhow::bail!("it is on {node:?}\n{}", rig.run(gate, look).await?)
     })
     .await?;
     rig.run(gate, &drain("active")).await.map(drop)

@@ -17,6 +17,7 @@ mod messages;
 mod occurrences;
 mod path;
 mod state;
+mod upgrade;
 mod watch;
 mod wires;
 
@@ -83,6 +84,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "an_application_reaches_nothing_but_the_agent" => boundaries::network,
     "only_accounts_may_and_only_what_is_theirs" => wires::accounts,
     "every_service_killed_at_500_readings_a_second" => exactness::services,
+    "an_upgrade_and_a_rollback_under_traffic" => upgrade::there_and_back,
     "container_kafka_and_mongodb_killed" => exactness::infrastructure,
     "latency_beside_kafka_itself" => measured::latency,
     "the_demo_switches_its_fan" => lifecycle::demo,
@@ -98,6 +100,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
 pub(crate) const OPERATIONS: &[Operation] = operations![
     "a wrong key, a changed host key, no sudo, a full disk, a host that is off or hangs, `up` killed three times" => adverse::all,
     "new passwords and certificates; `down` and `up` keep what there was" => hosts::rotation_and_return,
+    "an upgrade and a rollback with two copies of each service, while readings are counted and occurrences fall due" => upgrade::on_hosts,
     "a host joins, another leaves, while readings are counted" => membership::joins_and_leaves,
     "three brokers: one killed, one away, while readings are counted" => brokers::one_is_lost,
 ];

@@ -20,8 +20,13 @@ pub(super) struct Occurrences {
 }
 
 impl Occurrences {
-    /// Uploads what they run.
+    /// Uploads what they run, unless it is there.
     pub(super) async fn prepare(admin: &Client) -> Result<()> {
+        let address = format!("/api/v1/applications/{APPLICATION}");
+        let known = admin.send(reqwest::Method::GET, &address, None).await?;
+        if known.status.is_success() {
+            return Ok(());
+        }
         admin.upload(bundle(APPLICATION, APPLICATION)?).await.map(drop)
     }
 

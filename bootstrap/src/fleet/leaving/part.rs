@@ -29,7 +29,7 @@ pub(in crate::fleet) async fn part(
     if leavers.is_empty() {
         return Ok(false);
     }
-    let resume = fleet.resume("up");
+    let resume = fleet.again();
     let reached = leavers.iter().filter_map(|leaver| match &leaver.reach {
         Reach::Entered(access, _) => Some(access.clone()),
         Reach::Away(_) | Reach::Emptied => None,

@@ -56,10 +56,15 @@ impl Run<'_> {
         let (leavers, problems) = leaving::look(&self.fleet.inventory, &surveys, &self.secrets).await;
         if !problems.is_empty() {
             self.problems.extend(problems);
-            return Err(failure(std::mem::take(&mut self.problems), &self.fleet.resume("up")));
+            return Err(failure(std::mem::take(&mut self.problems), &self.fleet.again()));
         }
         self.leavers = leavers;
-        let glibc = self.payload.glibc()?;
+        // What was kept on a host has run there.
+        let glibc = if self.fleet.kept.is_empty() {
+            self.payload.glibc()?
+        } else {
+            (0, 0)
+        };
         let known_hosts = self.fleet.inventory.known_hosts();
         let seen = Seen {
             gate,
@@ -147,7 +152,7 @@ impl Run<'_> {
             message: format!("nothing was changed: {message}"),
         });
         self.problems.extend(all);
-        Err(failure(std::mem::take(&mut self.problems), &self.fleet.resume("up")))
+        Err(failure(std::mem::take(&mut self.problems), &self.fleet.again()))
     }
 }
 

@@ -112,14 +112,14 @@ impl Fleet {
         let compiled = began.elapsed();
         let mut run = Run::begin(self, payload).await?;
         let locks = Locks::take(&self.inventory.config.name, run.accesses()).await;
-        let (locks, taken) = locks.map_err(|problems| failure(problems, &self.resume("up")))?;
+        let (locks, taken) = locks.map_err(|problems| failure(problems, &self.again()))?;
         run.settle(taken);
         let changed = run.guarded(reporter).await;
         locks.release().await;
         let changed = changed?;
         let first_password = run.first_password().await;
         if !run.problems.is_empty() {
-            return Err(failure(run.problems, &self.resume("up")));
+            return Err(failure(run.problems, &self.again()));
         }
         let mut consoles = self.inventory.consoles().into_iter();
         Ok(Summary {
@@ -137,7 +137,7 @@ impl Run<'_> {
     /// Every host has the new passwords now, and none is in use. Services that cannot sign in any more would besiege Kafka, and end
     /// slowly.
     async fn stop_services(&mut self, reporter: &dyn Reporter) -> Result<(), Failure> {
-        let given_up = |run: &mut Self| Err(failure(std::mem::take(&mut run.problems), &run.fleet.resume("up")));
+        let given_up = |run: &mut Self| Err(failure(std::mem::take(&mut run.problems), &run.fleet.again()));
         if !self.problems.is_empty() {
             return given_up(self);
         }
@@ -176,10 +176,7 @@ impl Run<'_> {
                     message: "nothing was changed: new passwords are made when every host can take them".to_owned(),
                 },
             );
-            return Err(failure(
-                std::mem::take(&mut self.problems),
-                &self.fleet.resume("rotate"),
-            ));
+            return Err(failure(std::mem::take(&mut self.problems), &self.fleet.again()));
         }
         let gate = self.members.iter().find(|member| Some(member.index) == self.gate);
         let gate = gate.map(|member| member.access.clone());

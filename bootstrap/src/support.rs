@@ -1,0 +1,106 @@
+//! What somebody who helps from afar wants to see, in one archive: no secrets, no readings.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use common::config::Config;
+
+use crate::command::{command, tail, text};
+use crate::installation::Installation;
+
+/// Lines of each log.
+pub(crate) const LINES: u32 = 2000;
+
+/// Files by the path that they have in the archive.
+pub type Evidence = BTreeMap<String, String>;
+
+/// What a machine says about itself; each line by itself, whatever is missing.
+pub(crate) const MACHINE: &str = "for ask in 'uname -a' 'cat /etc/os-release' 'date -Is' 'uptime' 'df -h' 'free -m' 'docker version' 'docker info' \
+'docker node ls' 'docker service ls' 'docker ps -a' 'timedatectl status'; do echo \"== $ask\"; timeout 20 $ask 2>&1 || true; done";
+
+/// The configuration as it was understood, without passwords in connection strings.
+pub(crate) fn configuration(config: &Config) -> Result<String> {
+    let text = serde_json::to_string_pretty(config)?;
+    let lines: Vec<String> = text.lines().map(without_password).collect();
+    Ok(lines.join("\n") + "\n")
+}
+
+/// `scheme://user:password@host` as `scheme://…@host`.
+fn without_password(line: &str) -> String {
+    let Some((before, after)) = line.split_once("://") else {
+        return line.to_owned();
+    };
+    match after.split_once('@') {
+        Some((_, rest)) => format!("{before}://…@{rest}"),
+        None => line.to_owned(),
+    }
+}
+
+/// Writes an archive.
+///
+/// # Errors
+/// When `tar` is missing, or the disk is full.
+pub async fn pack(evidence: &Evidence, archive: &Path) -> Result<()> {
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    for (name, content) in evidence {
+        let path = folder.path().join("support").join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("could not create {}", parent.display()))?;
+        }
+        std::fs::write(&path, content).with_context(|| format!("could not write {}", path.display()))?;
+    }
+    let mut tar = command("tar", ["-czf"]);
+    tar.arg(archive).arg("-C").arg(folder.path()).arg("support");
+    text(tar).await.map(drop)
+}
+
+impl Installation {
+    /// What there is to see of this installation.
+    ///
+    /// # Errors
+    /// When the supervisor cannot be asked.
+    pub async fn evidence(&self) -> Result<Evidence> {
+        let mut evidence = Evidence::from([
+            ("config.json".to_owned(), configuration(&self.config)?),
+            ("status.txt".to_owned(), self.status().await?.to_string()),
+            ("machine.txt".to_owned(), text(command("sh", ["-c", MACHINE])).await?),
+        ]);
+        for entry in std::fs::read_dir(self.layout.logs()).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".log") {
+                let lines = tail(&entry.path(), LINES as usize);
+                evidence.insert(format!("logs/{name}"), lines.join("\n") + "\n");
+            }
+        }
+        Ok(evidence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_archive_has_no_passwords() {
+        let config = Config::parse(
+            r#"{"mongodb": {"mode": "external", "uri": "mongodb+srv://iot:secret@db.example.org/?tls=true"}}"#,
+        )
+        .unwrap();
+        let shown = configuration(&config).unwrap();
+        assert!(shown.contains("mongodb+srv://…@db.example.org/?tls=true"), "{shown}");
+        assert!(!shown.contains("secret@"), "{shown}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("support.tar.gz");
+        let evidence = Evidence::from([
+            ("config.json".to_owned(), shown),
+            ("one/journal.txt".to_owned(), "a line\n".to_owned()),
+        ]);
+        pack(&evidence, &archive).await.unwrap();
+        let mut list = command("tar", ["-tzf"]);
+        list.arg(&archive);
+        let listed = text(list).await.unwrap();
+        assert!(listed.contains("support/one/journal.txt"), "{listed}");
+    }
+}
