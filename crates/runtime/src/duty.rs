@@ -167,7 +167,11 @@ impl Keeper {
         let unchanged = match self.sight.filter(|sight| sight.version == version) {
             Some(sight) => now.saturating_duration_since(sight.since),
             None => {
-                self.sight = Some(Sight { version, since: now });
+                // From now, not from when it was asked for: the holder may have written while this waited.
+                self.sight = Some(Sight {
+                    version,
+                    since: Instant::now(),
+                });
                 Duration::ZERO
             }
         };

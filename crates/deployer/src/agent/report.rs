@@ -10,6 +10,8 @@ use crate::docker::Engine;
 use crate::docker::containers::{EngineFacts, Phase};
 
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Time that the Engine has for an answer: one that hangs must not keep the host from being heard.
+const ANSWERS: Duration = Duration::from_secs(3);
 
 /// Reports until the agent ends.
 pub(crate) async fn report(context: Context, engine: Engine) -> anyhow::Result<()> {
@@ -22,13 +24,13 @@ pub(crate) async fn report(context: Context, engine: Engine) -> anyhow::Result<(
     loop {
         interval.tick().await;
         // Name and address stay when the Engine is away; that it is away is told by its missing version.
-        match engine.facts().await {
-            Ok(facts) => known = facts,
-            Err(_) => known.version = String::new(),
+        match tokio::time::timeout(ANSWERS, engine.facts()).await {
+            Ok(Ok(facts)) => known = facts,
+            Ok(Err(_)) | Err(_) => known.version = String::new(),
         }
-        let containers = engine
-            .containers()
-            .await
+        let containers = tokio::time::timeout(ANSWERS, engine.containers()).await;
+        let containers = containers
+            .unwrap_or_else(|_| Ok(Vec::new()))
             .unwrap_or_default()
             .iter()
             .filter(|container| container.phase == Phase::Running)

@@ -134,7 +134,10 @@ where
     };
     context.shutdown.cancel();
     finish(&context).await;
-    heartbeat::farewell(&context.bus, copy).await;
+    // One that fails, and fails again when it is started again, shall be missed.
+    if outcome.is_ok() {
+        heartbeat::farewell(&context.bus, copy).await;
+    }
     let publisher = context.publisher.clone();
     tokio::task::spawn_blocking(move || publisher.flush(GRACE)).await?;
     tracing::info!(%service, "ended");
