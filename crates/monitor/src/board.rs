@@ -115,6 +115,14 @@ impl Board {
         self.hearing(&state).is_some()
     }
 
+    /// For how long it has heard itself without a gap; none: it does not.
+    #[must_use]
+    pub fn hears_for(&self) -> Option<Duration> {
+        let state = self.state();
+        let since = self.hearing(&state)?;
+        Some(self.start.elapsed().saturating_sub(since))
+    }
+
     fn hearing(&self, state: &State) -> Option<Duration> {
         let own = state.copies.get(&self.me)?;
         let late = self.start.elapsed().saturating_sub(own.last) > SUSPECTED_AFTER;

@@ -66,7 +66,8 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     let mut verdicts = Verdicts::new(services, components, context.bus.clone(), board);
     let duty = context.duty("verdicts");
     if let Some(settings) = context.settings.recovery.clone() {
-        verdicts = verdicts.of_hosts(settings.hosts.iter().map(|host| host.name.clone()));
+        let hosts = settings.hosts.iter();
+        verdicts = verdicts.of_hosts(hosts.map(|host| (host.name.clone(), host.services.iter().copied().collect())));
         let key = context.settings.secrets_dir.join(KEY);
         let recoveries = Recoveries::new(settings, key, context.entities(), context.bus.clone());
         let acting = recoveries.run(duty.clone(), verdicts.snapshots());

@@ -23,8 +23,10 @@ use steps::{Condition, StandIn, Step};
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_secs(2);
-/// Milliseconds that a host must be down, or well, until that counts.
-const LASTS_MILLIS: i64 = 15_000;
+/// Milliseconds that a host must be down until that counts.
+const LOST_MILLIS: i64 = 15_000;
+/// Milliseconds that it must be well: longer than one that is gone again can seem so, as nothing is suspected for 12 s.
+const WELL_MILLIS: i64 = 30_000;
 /// Milliseconds for which a host that could not do what it was asked for is asked for nothing more.
 const DISTRUST_MILLIS: i64 = 60_000;
 /// Milliseconds that a stand-in has to come up.
@@ -56,22 +58,28 @@ impl Snapshot {
             .services
             .iter()
             .any(|(copy, state)| copy.host == host && matches!(state, HealthState::Up | HealthState::NotReady));
-        let lasts = now.millis_since(*since) >= LASTS_MILLIS;
+        let lasts = now.millis_since(*since);
         match state {
-            HealthState::Down if lasts && !alive => Condition::Lost,
-            HealthState::Up | HealthState::Degraded if lasts => Condition::Well,
+            HealthState::Down if lasts >= LOST_MILLIS && !alive => Condition::Lost,
+            HealthState::Up | HealthState::Degraded if lasts >= WELL_MILLIS => Condition::Well,
             _ => Condition::Doubtful,
         }
+    }
+
+    fn state(&self, service: ServiceName, host: &str) -> Option<HealthState> {
+        let host = host.to_owned();
+        self.services.get(&ServiceCopy { service, host }).copied()
     }
 
     /// Whether a stand-in does its work, or may still come up. One that failed to start may run all the same; nobody counts on it.
     #[must_use]
     pub fn serves(&self, recovery: &Recovery, now: Timestamp) -> bool {
-        let copy = ServiceCopy {
-            service: recovery.service,
-            host: recovery.host.clone(),
-        };
-        let gone = matches!(self.services.get(&copy), Some(HealthState::Down | HealthState::Stopped));
+        let state = self.state(recovery.service, &recovery.host);
+        // One that was never heard is not there either.
+        let gone = !matches!(
+            state,
+            Some(HealthState::Up | HealthState::NotReady | HealthState::Suspected)
+        );
         let young = now.millis_since(recovery.since) < COMES_UP_MILLIS;
         recovery.state == RecoveryState::Started && (young || !gone)
     }
@@ -154,7 +162,8 @@ impl Recoveries {
             Condition::Well if failed_lately(host) => Condition::Doubtful,
             condition => condition,
         };
-        for step in steps::steps(&self.places, condition, &stand_ins.collect()) {
+        let works = |service, host: &str| snapshot.state(service, host) == Some(HealthState::Up);
+        for step in steps::steps(&self.places, condition, works, &stand_ins.collect()) {
             if matches!(step, Step::End(_)) || self.may_start() {
                 self.take(&step).await?;
             }
@@ -293,9 +302,10 @@ mod tests {
             (HealthState::Down, 10, HealthState::Down, Condition::Doubtful),
             (HealthState::Down, 20, HealthState::Up, Condition::Doubtful),
             (HealthState::Suspected, 90, HealthState::Down, Condition::Doubtful),
-            (HealthState::Up, 20, HealthState::Down, Condition::Well),
+            (HealthState::Up, 40, HealthState::Down, Condition::Well),
+            (HealthState::Up, 20, HealthState::Up, Condition::Doubtful),
             (HealthState::Up, 10, HealthState::Up, Condition::Doubtful),
-            (HealthState::Degraded, 20, HealthState::Up, Condition::Well),
+            (HealthState::Degraded, 40, HealthState::Up, Condition::Well),
         ] {
             let snapshot = Snapshot {
                 hosts: BTreeMap::from([("b".to_owned(), (state, now.plus_millis(seconds * -1000)))]),

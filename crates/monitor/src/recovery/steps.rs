@@ -47,11 +47,13 @@ pub enum Step {
     End(StandIn),
 }
 
-/// Decides. `places` says which services each host has by itself, `known` which stand-ins may run, and whether each can be counted on.
+/// Decides. `places` says which services each host has by itself, `works` whether one of these does its work, `known` which stand-ins may run, and
+/// whether each can be counted on.
 #[must_use]
 pub fn steps(
     places: &BTreeMap<String, BTreeSet<ServiceName>>,
     condition: impl Fn(&str) -> Condition,
+    works: impl Fn(ServiceName, &str) -> bool,
     known: &BTreeMap<StandIn, bool>,
 ) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -72,7 +74,8 @@ pub fn steps(
             .filter(|host| condition(host) == Condition::Lost)
             .collect();
         let standing: Vec<StandIn> = stand_ins.iter().filter(|one| one.service == service).cloned().collect();
-        if !standing.is_empty() && own.iter().all(|host| condition(host) == Condition::Well) {
+        let back = |host: &&String| condition(host) == Condition::Well && works(service, host);
+        if !standing.is_empty() && own.iter().all(back) {
             let reachable = standing
                 .into_iter()
                 .filter(|one| condition(&one.host) == Condition::Well);
@@ -152,7 +155,14 @@ mod tests {
                 serves,
             )
         });
-        let steps = steps(&places(), condition, &running.collect());
+        // One that is called `!` is its host's own, and does not work.
+        let (idle, running): (Vec<_>, Vec<_>) = running.partition(|(one, _)| one.host.starts_with('!'));
+        let works = |service, host: &str| {
+            !idle
+                .iter()
+                .any(|(one, _)| one.service == service && one.host.ends_with(host))
+        };
+        let steps = steps(&places(), condition, works, &running.into_iter().collect());
         let flat = |step| match step {
             Step::Start { stand_in, .. } => (true, stand_in.service, stand_in.host),
             Step::End(stand_in) => (false, stand_in.service, stand_in.host),
@@ -191,6 +201,14 @@ mod tests {
         assert_eq!(
             decide([Well, Well, Well], &running),
             [ended(Scheduler, "a"), ended(SensorManager, "c")]
+        );
+        assert_eq!(
+            decide(
+                [Well, Well, Well],
+                &[(Scheduler, "a"), (SensorManager, "c"), (Scheduler, "!b")]
+            ),
+            [ended(SensorManager, "c")],
+            "the host is back, its scheduler is not"
         );
     }
 

@@ -76,13 +76,9 @@ impl<J: Judgement> Ledger<J> {
     }
 
     /// Forgets, here and for those who listen, what is not watched any more.
-    pub(super) async fn keep_only(&mut self, watched: impl Fn(&J::Subject) -> bool) -> Result<(), StoreError> {
-        let strangers: Vec<J::Subject> = self
-            .known()
-            .map(J::subject)
-            .filter(|one| !watched(one))
-            .cloned()
-            .collect();
+    pub(super) async fn keep_only(&mut self, watched: impl Fn(&J) -> bool) -> Result<(), StoreError> {
+        let strangers = self.known().filter(|one| !watched(one));
+        let strangers: Vec<J::Subject> = strangers.map(|one| one.subject().clone()).collect();
         for subject in strangers {
             let id = subject.to_string();
             let records = vec![Record::tombstone(Topic::ServiceEvents, id.clone())];
@@ -177,11 +173,13 @@ impl<J: Judgement> Ledger<J> {
                 let Some(entity) = decide(current, version) else {
                     return Ok(Change::Keep);
                 };
-                let event = MessageId::derive(&[bus.source(), &id, &version.to_string()]);
+                // One that was forgotten and is watched anew begins with the first version again.
+                let (version, since) = (version.to_string(), entity.since().millis().to_string());
+                let event = MessageId::derive(&[bus.source(), &id, &version, &since]);
                 let mut records = vec![Record::of(&Envelope::first(event, bus.source(), now, entity.event()))?];
                 if let Some(word) = word {
-                    let alert = request(&entity, word, version, now);
-                    let event = MessageId::derive(&[bus.source(), &id, &version.to_string(), "alert"]);
+                    let alert = request(&entity, word, &version, now);
+                    let event = MessageId::derive(&[bus.source(), &id, &version, &since, "alert"]);
                     records.push(Record::of(&Envelope::first(event, bus.source(), now, alert))?);
                 }
                 Ok::<_, BusError>(Change::Put { entity, records })
@@ -207,12 +205,17 @@ impl<J: Judgement> Ledger<J> {
     }
 }
 
-fn request<J: Judgement>(entry: &J, word: Word, version: u64, now: Timestamp) -> ActionRequest {
+fn request<J: Judgement>(entry: &J, word: Word, version: &str, now: Timestamp) -> ActionRequest {
     let verdict = entry.verdict();
     let (title, text) = alert::text(word, &entry.title(), verdict.state, &verdict.cause, entry.since());
     metrics::counter!("monitor_alerts_total").increment(1);
     ActionRequest::Alert {
-        id: ActionId::derive(&["alert", &entry.subject().to_string(), &version.to_string()]),
+        id: ActionId::derive(&[
+            "alert",
+            &entry.subject().to_string(),
+            version,
+            &entry.since().millis().to_string(),
+        ]),
         title,
         text,
         severity: match word {

@@ -2,12 +2,13 @@
 
 mod ledger;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::Timestamp;
 use common::messages::health::{Component, HealthState, ServiceCopy};
+use common::names::ServiceName;
 use runtime::health::Part;
 use runtime::{Bus, Duty, Entities, StoreError};
 use tokio::sync::watch;
@@ -22,6 +23,8 @@ use ledger::{Ledger, name};
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Milliseconds after its return for which a host still speaks for what is on it: that starts only now.
 const RETURNS_MILLIS: i64 = 30_000;
+/// Time that the monitor listens until it tells and acts: what it remembers may be old, and a host is found gone after this long.
+const LISTENS: Duration = Duration::from_secs(20);
 
 /// Judges, writes, publishes.
 #[derive(Debug)]
@@ -29,8 +32,8 @@ pub struct Verdicts {
     services: Ledger<Judged>,
     components: Ledger<Watched>,
     board: Arc<Board>,
-    /// The hosts that are watched; none: every host that is heard.
-    hosts: Option<BTreeSet<String>>,
+    /// The hosts that are watched, with the services that each has by itself; none: every host that is heard.
+    hosts: Option<BTreeMap<String, BTreeSet<ServiceName>>>,
     snapshots: watch::Sender<Snapshot>,
 }
 
@@ -47,9 +50,10 @@ impl Verdicts {
         }
     }
 
-    /// Watches these hosts only: one that has left is forgotten, with all that was on it.
+    /// Watches these hosts only, each with the services that it has by itself: one that has left is forgotten, with all that was on it; and so is
+    /// another service once it is gone, which stood in there or has moved.
     #[must_use]
-    pub fn of_hosts(self, hosts: impl IntoIterator<Item = String>) -> Self {
+    pub fn of_hosts(self, hosts: impl IntoIterator<Item = (String, BTreeSet<ServiceName>)>) -> Self {
         let hosts = Some(hosts.into_iter().collect());
         Self { hosts, ..self }
     }
@@ -68,24 +72,35 @@ impl Verdicts {
         self.services.remember().await?;
         self.components.remember().await?;
         // One that fails must not keep the others from being judged.
-        let outcomes = [
-            self.judge_services(now).await,
-            self.judge_components(now).await,
-            self.alert(now).await,
-        ];
+        let mut outcomes = vec![self.judge_services(now).await, self.judge_components(now).await];
+        let listens = self.board.hears_for().is_some_and(|since| since >= LISTENS);
+        if listens {
+            outcomes.push(self.alert(now).await);
+        }
         self.gauge();
-        self.snapshots.send_replace(self.snapshot());
+        let snapshot = if listens { self.snapshot() } else { Snapshot::default() };
+        self.snapshots.send_replace(snapshot);
         outcomes.into_iter().collect()
     }
 
     async fn judge_services(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let (board, hosts) = (&self.board, &self.hosts);
         let watched = |copy: &ServiceCopy| is_watched(hosts.as_ref(), &copy.host);
-        self.services.keep_only(watched).await?;
-        let copies = board.copies().into_iter().filter(watched).collect();
+        let passing = |copy: &ServiceCopy| is_passing(hosts.as_ref(), copy);
         self.services
-            .judge_all(copies, |copy, before| board.judge(copy, before), now)
-            .await
+            .keep_only(|judged| {
+                let copy = judged.subject();
+                watched(copy) && !(passing(copy) && is_gone(judged.state()))
+            })
+            .await?;
+        let copies = board.copies().into_iter().filter(watched).collect();
+        let verdict = |copy: &ServiceCopy, before: Option<&Verdict>| {
+            let verdict = board.judge(copy, before)?;
+            // What was heard of it is old.
+            let memory = before.is_none() && passing(copy) && is_gone(verdict.state);
+            (!memory).then_some(verdict)
+        };
+        self.services.judge_all(copies, verdict, now).await
     }
 
     async fn judge_components(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -94,7 +109,7 @@ impl Verdicts {
             Component::Host { name } => is_watched(hosts.as_ref(), name),
             Component::Kafka | Component::Mongodb => true,
         };
-        self.components.keep_only(watched).await?;
+        self.components.keep_only(|judged| watched(judged.subject())).await?;
         let components = board.components().into_iter().filter(watched).collect();
         let verdict = |component: &Component, before: Option<&Verdict>| board.judge_component(component, before);
         self.components.judge_all(components, verdict, now).await
@@ -145,8 +160,20 @@ fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-fn is_watched(hosts: Option<&BTreeSet<String>>, host: &str) -> bool {
-    hosts.is_none_or(|hosts| hosts.contains(host))
+type Hosts = BTreeMap<String, BTreeSet<ServiceName>>;
+
+fn is_watched(hosts: Option<&Hosts>, host: &str) -> bool {
+    hosts.is_none_or(|hosts| hosts.contains_key(host))
+}
+
+/// Whether a service is not its host's own: it stands in there, or has moved.
+fn is_passing(hosts: Option<&Hosts>, copy: &ServiceCopy) -> bool {
+    let own = hosts.and_then(|hosts| hosts.get(&copy.host));
+    copy.service != ServiceName::Agent && own.is_some_and(|own| !own.contains(&copy.service))
+}
+
+fn is_gone(state: HealthState) -> bool {
+    matches!(state, HealthState::Down | HealthState::Stopped)
 }
 
 /// Name of a host that is gone, about to be found so, or back for a moment only.

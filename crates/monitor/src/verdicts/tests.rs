@@ -217,7 +217,7 @@ async fn a_host_that_has_left_is_forgotten_with_what_was_on_it() {
     let (board, mut verdicts) = world.monitor();
     live(&board, &mut verdicts, 0, 5, true, true).await;
     let (board, verdicts) = world.monitor();
-    let mut verdicts = verdicts.of_hosts(["mine".to_owned()]);
+    let mut verdicts = verdicts.of_hosts([("mine".to_owned(), BTreeSet::new())]);
     live(&board, &mut verdicts, 5, 120, true, true).await;
     assert_eq!(world.alerts(), [""; 0]);
     let known: Vec<Component> = verdicts.components.known().map(|one| one.subject().clone()).collect();
@@ -232,4 +232,27 @@ async fn a_host_that_has_left_is_forgotten_with_what_was_on_it() {
         .map(|one| one.key)
         .collect();
     assert_eq!(buried, [copy().to_string(), me().to_string(), "host/one".to_owned()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stood_in_on_a_host_is_forgotten_when_it_is_gone() {
+    let world = World::new();
+    let (board, verdicts) = world.monitor();
+    let own = BTreeSet::from([ServiceName::Monitor]);
+    let mut verdicts = verdicts.of_hosts([(me().host, own)]);
+    pass(&board, &mut verdicts, 5, &[beat(copy(), 7, true)]).await;
+    assert_eq!(world.said(), [HealthState::Up]);
+    pass(&board, &mut verdicts, 300, &[]).await;
+    assert_eq!(world.said().last(), Some(&HealthState::Down));
+    assert_eq!(
+        world.said().len(),
+        3,
+        "what was heard of it once does not bring it back"
+    );
+    assert!(verdicts.services.known().all(|judged| *judged.subject() != copy()));
+    assert_eq!(world.alerts(), [""; 0]);
+    board.hear(&beat(me(), 1, true));
+    board.hear(&beat(copy(), 8, true));
+    verdicts.judge_all(Timestamp::from_millis(307_000)).await.unwrap();
+    assert_eq!(world.said().last(), Some(&HealthState::Up), "it stands in again");
 }
