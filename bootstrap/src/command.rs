@@ -67,10 +67,10 @@ fn open_log(log: &Path) -> Result<std::fs::File> {
         .with_context(|| format!("could not open {}", log.display()))
 }
 
-/// The last lines of a file; none when it cannot be read.
+/// The last lines of a file; none when it cannot be read. Longer ones than 4 KiB are rare enough to make them fewer.
 pub(crate) fn tail(path: &Path, count: usize) -> Vec<String> {
     let bytes = std::fs::read(path).unwrap_or_default();
-    let from = bytes.len().saturating_sub(64 * 1024);
+    let from = bytes.len().saturating_sub(count.saturating_mul(4096));
     last_lines(&String::from_utf8_lossy(bytes.get(from..).unwrap_or_default()), count)
 }
 

@@ -41,7 +41,12 @@ impl Installation {
             self.firewall(subnet).remove().await;
         }
         if engine::answers().await {
-            network::remove(&self.names()).await?;
+            if !network::remove(&self.names()).await {
+                let network = self.names().local;
+                reporter.says(&format!(
+                    "network {network}: stays, the Engine says that it is in use; the next `up` goes on with it"
+                ));
+            }
             engine::remove_images(&format!("{}/*", self.config.name)).await;
             engine::remove_images(&format!("127.0.0.1:{}/*", self.config.ports.registry)).await;
             engine::remove_images(&format!("127.0.0.1:{}/*/*", self.config.ports.registry)).await;

@@ -113,7 +113,7 @@ impl Installation {
                 Step::Programs,
             ];
             let wanted = Step::list(self).into_iter().filter(|step| building.contains(step));
-            steps::run(self, &wanted.collect::<Vec<_>>(), "rotate", reporter).await?;
+            steps::run(self, &wanted.collect::<Vec<_>>(), &self.options.verb, reporter).await?;
             secrets::brought(&self.config)?;
             secrets::authorities(&self.config)?;
             // Services that cannot sign in any more would besiege Kafka, and end slowly.
@@ -270,9 +270,11 @@ impl Installation {
         if let Some(subnet) = choices.subnet {
             return Ok(subnet);
         }
-        let taken = network::taken().await?;
-        let subnet = network::choose_subnet(&self.config.name, &taken)
-            .context("no /24 between 10.80.0.0 and 10.111.255.0 is free for applications")?;
+        let subnet = match network::left(&self.config.name, &self.names()).await {
+            Some(subnet) => subnet,
+            None => network::choose_subnet(&self.config.name, &network::taken().await?)
+                .context("no /24 between 10.80.0.0 and 10.111.255.0 is free for applications")?,
+        };
         self.keep(Choices {
             subnet: Some(subnet),
             ..choices

@@ -134,6 +134,17 @@ pub(crate) fn choose_subnet(name: &str, taken: &[Range]) -> Option<Subnet> {
     })
 }
 
+/// The addresses of a network that an installation of this name has left here. An Engine that ended with its containers may hold it for ever, so the
+/// next one goes on with it.
+pub(crate) async fn left(installation: &str, names: &Names) -> Option<Subnet> {
+    let format = format!("{{{{index .Labels \"{LABEL}\"}}}} {{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}");
+    let found = text(docker(["network", "inspect", "--format", &format, &names.local]))
+        .await
+        .ok()?;
+    let (owner, subnet) = found.split_once(' ')?;
+    (owner == installation).then(|| Subnet::try_from(subnet.to_owned()).ok())?
+}
+
 /// Every range that this host or its Engine uses.
 pub(crate) async fn taken() -> Result<Vec<Range>> {
     let mut all = ranges(&text(command("ip", ["-4", "route", "show", "table", "all"])).await?);
@@ -174,7 +185,13 @@ pub(crate) async fn create(installation: &str, names: &Names, subnet: Subnet) ->
         // removed while the Engine did not run, its applications are still there, and would begin again with the Engine.
         engine::remove_services(installation).await?;
         engine::clear_network(&names.network).await;
-        remove(names).await?;
+        let gone = remove(names).await;
+        ensure!(
+            gone,
+            "the network `{}` is still in use; `docker network inspect {}` tells by what",
+            names.network,
+            names.network
+        );
     }
     if !succeeds(docker(["network", "inspect", &names.local])).await {
         let gateway = subnet.gateway().to_string();
@@ -241,8 +258,8 @@ async fn create_bridge(names: &Names, subnet: Subnet) -> Result<()> {
     text(command("ip", ["link", "set", bridge, "up"])).await.map(drop)
 }
 
-/// Removes networks and bridge. Tasks that are ending hold the networks for a moment longer than their containers.
-pub(crate) async fn remove(names: &Names) -> Result<()> {
+/// Removes networks and bridge; tells whether all is gone. Tasks that are ending hold the networks for a moment longer than their containers.
+pub(crate) async fn remove(names: &Names) -> bool {
     let gone = wait_until(Duration::from_secs(30), async || {
         for network in [&names.network, &names.local] {
             if exists(network).await {
@@ -253,13 +270,7 @@ pub(crate) async fn remove(names: &Names) -> Result<()> {
     })
     .await;
     succeeds(command("ip", ["link", "delete", &names.bridge])).await;
-    ensure!(
-        gone,
-        "the network `{}` is still in use; `docker network inspect {}` tells by what",
-        names.network,
-        names.network
-    );
-    Ok(())
+    gone
 }
 
 async fn exists(network: &str) -> bool {

@@ -1,10 +1,12 @@
 //! The platform's programs: built by cargo, installed beside older ones so that a rebuild disturbs nothing that runs.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use common::config::SERVICES;
+use jiff::Timestamp;
 
 use crate::command::{command, logged};
 use crate::files;
@@ -17,6 +19,9 @@ const MORE: [&str; 1] = ["simulator"];
 
 /// Releases that are kept.
 const KEPT: usize = 3;
+
+/// File in a release that has been in use; its moment is when it was taken into use last.
+pub(crate) const USED: &str = ".used";
 
 /// Builds every program; quick when nothing changed.
 pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Result<()> {
@@ -72,39 +77,58 @@ pub(crate) fn target(layout: &Layout, profile: Profile) -> PathBuf {
 
 /// Installs what was built here; tells whether it changed.
 pub(crate) fn install(layout: &Layout, profile: Profile) -> Result<bool> {
-    install_from(layout, &target(layout, profile))
+    let built = target(layout, profile);
+    if is_installed(layout, &built) {
+        return Ok(false);
+    }
+    install_from(layout, &built)
 }
 
 /// Copies the programs of a folder into one named after their content and points `current` to it; tells whether it changed.
 pub(crate) fn install_from(layout: &Layout, built: &Path) -> Result<bool> {
-    if is_installed(layout, built) {
-        return Ok(false);
-    }
-    let mut prints = BTreeMap::new();
+    let (mut prints, mut sources) = (BTreeMap::new(), BTreeMap::new());
     for name in SERVICES.into_iter().chain(MORE) {
-        let path = built.join(name);
+        let mut path = built.join(name);
+        if MORE.contains(&name) && !path.exists() {
+            // Who brings the services need not bring what plays sensors.
+            path = layout.current().join(name);
+        }
         let content = std::fs::read(&path).with_context(|| format!("could not read {}", path.display()))?;
         prints.insert(name.to_owned(), files::fingerprint(&[&content]));
+        sources.insert(name, path);
     }
     let index = serde_json::to_string_pretty(&prints)?;
     let name = files::fingerprint(&[index.as_bytes()]);
-    let (release, current) = (layout.releases().join(&name), layout.current());
-    if std::fs::read_link(&current).is_ok_and(|target| target == Path::new(&name)) {
+    let before = in_use(layout);
+    if before.as_deref() == Some(&name) {
         return Ok(false);
     }
+    let release = layout.releases().join(&name);
     if !release.exists() {
         let temporary = layout.releases().join(format!("{name}.new"));
         files::create_dir(&temporary)?;
-        for program in prints.keys() {
-            copy(&built.join(program), &temporary.join(program))
-                .with_context(|| format!("could not install {program}"))?;
+        for (program, source) in sources {
+            copy(&source, &temporary.join(program)).with_context(|| format!("could not install {program}"))?;
         }
         files::write(&temporary.join("release.json"), &index, 0o644)?;
         std::fs::rename(&temporary, &release).context("could not install the programs")?;
     }
+    for used in before.iter().chain([&name]) {
+        mark_used(layout, used)?;
+    }
     switch(layout, &name)?;
     remove_old(layout, &name)?;
     Ok(true)
+}
+
+/// Notes that a release is in use. A way back notes nothing: the release that it leaves stays the newest.
+fn mark_used(layout: &Layout, name: &str) -> Result<()> {
+    let mark = layout.releases().join(name).join(USED);
+    // Moments of the file system may be some milliseconds coarse: an order needs finer ones.
+    let now = Timestamp::now().duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+    std::fs::File::create(&mark)
+        .and_then(|file| file.set_modified(std::time::UNIX_EPOCH + now))
+        .with_context(|| format!("could not write {}", mark.display()))
 }
 
 /// Lets services begin with another release from now on.
@@ -131,8 +155,7 @@ pub(crate) fn go_back(layout: &Layout, wanted: Option<&str>) -> Result<bool> {
 /// Name of the release that [`go_back`] switches to.
 pub(crate) fn earlier(layout: &Layout, wanted: Option<&str>) -> Result<String> {
     let used = in_use(layout).context("nothing is installed yet")?;
-    let kept: Vec<String> = kept(layout)?.into_iter().map(|(_, name)| name).collect();
-    choose(&kept, &used, wanted)
+    choose(&kept(layout)?, &used, wanted)
 }
 
 /// Name of the release in use.
@@ -165,19 +188,27 @@ pub(crate) fn choose(kept: &[String], used: &str, wanted: Option<&str>) -> Resul
     }
 }
 
-/// Releases with when they were installed, newest first.
-fn kept(layout: &Layout) -> Result<Vec<(Option<std::time::SystemTime>, String)>> {
-    let mut kept: Vec<_> = std::fs::read_dir(layout.releases())?
-        .flatten()
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .filter_map(|entry| {
-            let installed = entry.metadata().and_then(|folder| folder.modified()).ok();
-            Some((installed, entry.file_name().into_string().ok()?))
-        })
-        .filter(|(_, name)| !name.ends_with(".new"))
+/// Releases that were in use, the one that was taken into use last first.
+fn kept(layout: &Layout) -> Result<Vec<String>> {
+    let used = |name: &str| {
+        let mark = std::fs::metadata(layout.releases().join(name).join(USED)).ok()?;
+        mark.modified().ok()
+    };
+    let mut kept: Vec<_> = folders(layout)?
+        .into_iter()
+        .filter_map(|name| Some((used(&name)?, name)))
         .collect();
     kept.sort_by(|one, other| other.cmp(one));
-    Ok(kept)
+    Ok(kept.into_iter().map(|(_, name)| name).collect())
+}
+
+fn folders(layout: &Layout) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(layout.releases()).context("could not read the releases")?;
+    let folders = entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    Ok(folders.collect())
 }
 
 /// Whether what is in use was copied from what is built: without reading hundreds of MiB, as `make` would see it.
@@ -192,9 +223,10 @@ fn is_installed(layout: &Layout, built: &Path) -> bool {
     })
 }
 
-/// Copies a program with its moment.
+/// Copies a program with its moment; wherever it came from, it can be executed then.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::copy(from, to)?;
+    std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o755))?;
     let modified = std::fs::metadata(from)?.modified()?;
     std::fs::File::open(to)?.set_modified(modified)
 }
@@ -206,11 +238,15 @@ pub(crate) fn installed(layout: &Layout) -> Result<BTreeMap<String, String>> {
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
+/// Keeps what is in use and what was before; what never was goes.
 fn remove_old(layout: &Layout, current: &str) -> Result<()> {
-    let old = kept(layout)?.into_iter().filter(|(_, name)| name != current);
-    for (_, name) in old.skip(KEPT - 1) {
-        let path = layout.releases().join(name);
-        std::fs::remove_dir_all(&path).with_context(|| format!("could not remove {}", path.display()))?;
+    let others = kept(layout)?.into_iter().filter(|name| name != current);
+    let keep: Vec<String> = others.take(KEPT - 1).collect();
+    for name in folders(layout)? {
+        if name != current && !keep.contains(&name) {
+            let path = layout.releases().join(name);
+            std::fs::remove_dir_all(&path).with_context(|| format!("could not remove {}", path.display()))?;
+        }
     }
     Ok(())
 }
@@ -252,6 +288,38 @@ mod tests {
         assert!(go_back(&layout, Some(&newest)).unwrap(), "forward again");
         assert!(!go_back(&layout, Some(&newest)).unwrap(), "it is in use");
         assert!(go_back(&layout, Some("other")).is_err());
+    }
+
+    #[test]
+    fn what_was_in_use_last_is_kept_and_gone_back_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(&folder.path().join("data"), folder.path());
+        let built = folder.path().join("built");
+        std::fs::create_dir_all(&built).unwrap();
+        for name in SERVICES.into_iter().chain(MORE) {
+            std::fs::write(built.join(name), name).unwrap();
+        }
+        let install = |content: &str| {
+            std::fs::write(built.join(SERVICES[0]), content).unwrap();
+            assert!(install_from(&layout, &built).unwrap());
+            in_use(&layout).unwrap()
+        };
+        let [a, b, _c] = ["a", "b", "c"].map(install);
+        // The last one is bad, and the next one comes after a way back by two.
+        assert!(go_back(&layout, Some(&a)).unwrap());
+        let d = install("d");
+        assert_eq!(earlier(&layout, None).unwrap(), a, "not the one that was bad");
+        // An older build again is the newest then.
+        assert_eq!(install("b"), b);
+        assert_eq!(earlier(&layout, None).unwrap(), d);
+        assert_eq!(folders(&layout).unwrap().len(), KEPT);
+
+        std::fs::create_dir_all(layout.releases().join("half.new")).unwrap();
+        std::fs::create_dir_all(layout.releases().join("never-used")).unwrap();
+        std::fs::remove_file(built.join("simulator")).unwrap();
+        install("e");
+        assert_eq!(folders(&layout).unwrap().len(), KEPT);
+        assert!(layout.current().join("simulator").exists());
     }
 
     #[test]

@@ -141,6 +141,8 @@ fn ports(config: &Config) -> Ports {
 mod tests {
     use std::path::Path;
 
+    use common::settings::SmtpSettings;
+
     use super::*;
 
     #[test]
@@ -155,13 +157,20 @@ mod tests {
             mongodb_accounts: true,
             registry_access: "a1".to_owned(),
         };
-        let settings = derive(&config, &layout, &facts);
+        let mut settings = derive(&config, &layout, &facts);
         insta::assert_json_snapshot!(settings);
 
         // After a rollback a service reads what was written for a later release.
+        settings.smtp = Some(SmtpSettings {
+            host: "mail.example.org".to_owned(),
+            port: 587,
+            from: "iot@example.org".to_owned(),
+            username: None,
+            tls: true,
+        });
         let mut later = serde_json::to_value(&settings).unwrap();
         later["added"] = serde_json::json!({ "later": true });
-        for part in ["limits", "kafka", "engine", "ports"] {
+        for part in ["limits", "kafka", "engine", "ports", "smtp"] {
             later[part]["added"] = 1.into();
         }
         let read: Settings = serde_json::from_value(later).unwrap();

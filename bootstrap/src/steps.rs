@@ -172,7 +172,7 @@ impl Step {
             Self::Mongodb => "the Go module proxy cannot be reached, or the disk is full",
             Self::Infrastructure => "a program ends right after it starts; its log names the reason",
             Self::Console => "the npm registry cannot be reached, or the console's sources do not compile",
-            Self::Programs => "crates.io cannot be reached, or the sources do not compile",
+            Self::Programs => "crates.io cannot be reached, the sources do not compile, or the disk is full",
             Self::Services => "a service cannot reach Kafka or MongoDB; its log names the reason",
             Self::DemoBuilding => "the platform refused a part of the building; the message says why",
             Self::DemoSimulator => "the simulator ends right after it starts; its log names the reason",

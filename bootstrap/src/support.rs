@@ -17,23 +17,22 @@ pub type Evidence = BTreeMap<String, String>;
 
 /// What a machine says about itself; each line by itself, whatever is missing.
 pub(crate) const MACHINE: &str = "for ask in 'uname -a' 'cat /etc/os-release' 'date -Is' 'uptime' 'df -h' 'free -m' 'docker version' 'docker info' \
-'docker node ls' 'docker service ls' 'docker ps -a' 'timedatectl status'; do echo \"== $ask\"; timeout 20 $ask 2>&1 || true; done";
+'docker node ls' 'docker service ls' 'docker ps -a' 'timedatectl status'; do echo \"== $ask\"; timeout 5 $ask 2>&1 || true; done";
 
-/// The configuration as it was understood, without passwords in connection strings.
+/// The configuration as it was understood, without what a connection string holds beside addresses.
 pub(crate) fn configuration(config: &Config) -> Result<String> {
-    let text = serde_json::to_string_pretty(config)?;
-    let lines: Vec<String> = text.lines().map(without_password).collect();
-    Ok(lines.join("\n") + "\n")
+    let mut shown = config.clone();
+    shown.mongodb.uri = shown.mongodb.uri.as_deref().map(without_secrets);
+    Ok(serde_json::to_string_pretty(&shown)? + "\n")
 }
 
-/// `scheme://user:password@host` as `scheme://…@host`.
-fn without_password(line: &str) -> String {
-    let Some((before, after)) = line.split_once("://") else {
-        return line.to_owned();
-    };
-    match after.split_once('@') {
-        Some((_, rest)) => format!("{before}://…@{rest}"),
-        None => line.to_owned(),
+/// `scheme://user:password@host/database?options` as `scheme://…@host/database?…`.
+fn without_secrets(uri: &str) -> String {
+    let (address, options) = uri.split_once('?').map_or((uri, ""), |(address, _)| (address, "?…"));
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://…@{host}{options}"),
+        None => format!("{address}{options}"),
     }
 }
 
@@ -55,16 +54,27 @@ pub async fn pack(evidence: &Evidence, archive: &Path) -> Result<()> {
     text(tar).await.map(drop)
 }
 
+/// What was said, or why nothing was: that is worth seeing, too.
+pub(crate) fn told(said: Result<String, impl std::fmt::Display>) -> String {
+    said.unwrap_or_else(|error| format!("{error:#}\n"))
+}
+
 impl Installation {
     /// What there is to see of this installation.
     ///
     /// # Errors
-    /// When the supervisor cannot be asked.
+    /// When the configuration cannot be written down.
     pub async fn evidence(&self) -> Result<Evidence> {
         let mut evidence = Evidence::from([
             ("config.json".to_owned(), configuration(&self.config)?),
-            ("status.txt".to_owned(), self.status().await?.to_string()),
-            ("machine.txt".to_owned(), text(command("sh", ["-c", MACHINE])).await?),
+            (
+                "status.txt".to_owned(),
+                told(self.status().await.map(|status| status.to_string())),
+            ),
+            (
+                "machine.txt".to_owned(),
+                told(text(command("sh", ["-c", MACHINE])).await),
+            ),
         ]);
         for entry in std::fs::read_dir(self.layout.logs()).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -84,12 +94,12 @@ mod tests {
     #[tokio::test]
     async fn an_archive_has_no_passwords() {
         let config = Config::parse(
-            r#"{"mongodb": {"mode": "external", "uri": "mongodb+srv://iot:secret@db.example.org/?tls=true"}}"#,
+            r#"{"mongodb": {"mode": "external", "uri": "mongodb+srv://iot:s@cret@db.example.org/iot?password=secret"}}"#,
         )
         .unwrap();
         let shown = configuration(&config).unwrap();
-        assert!(shown.contains("mongodb+srv://…@db.example.org/?tls=true"), "{shown}");
-        assert!(!shown.contains("secret@"), "{shown}");
+        assert!(shown.contains("\"mongodb+srv://…@db.example.org/iot?…\""), "{shown}");
+        assert!(!shown.contains("@cret") && !shown.contains("=secret"), "{shown}");
 
         let folder = tempfile::tempdir().unwrap();
         let archive = folder.path().join("support.tar.gz");

@@ -158,7 +158,7 @@ pub(super) struct Build {
     #[arg(long)]
     pub(super) debug: bool,
     /// Take the programs from this folder instead of compiling them.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "debug")]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["debug", "only"])]
     pub(super) programs: Option<PathBuf>,
 }
 

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use common::config::Config;
 
-use super::{confirmed, show, show_json};
+use super::{AFTER_ROLLBACK, NOTHING_INSTALLED, confirmed, show, show_json};
 use crate::failure::{Exit, Failure};
 use crate::installation::{Installation, Summary};
 use crate::options::{Options, Programs, Scope};
@@ -48,7 +48,7 @@ pub(super) fn show_summary(reporter: &dyn Reporter, installation: &Installation,
 pub(super) async fn upgrade(config: Config, options: Options, reporter: &dyn Reporter) -> Result<(), Failure> {
     let installation = Installation::new(config, options);
     let Some(before) = installation.release() else {
-        return Err(Failure::new(Exit::Failed, "nothing is installed yet; begin with `up`"));
+        return Err(Failure::new(Exit::Failed, NOTHING_INSTALLED));
     };
     let summary = installation.up(reporter).await?;
     show_summary(reporter, &installation, &summary);
@@ -71,7 +71,7 @@ pub(super) async fn rollback(
 ) -> Result<(), Failure> {
     let installation = Installation::new(config.clone(), options.clone());
     let Some(before) = installation.release() else {
-        return Err(Failure::new(Exit::Failed, "nothing is installed yet; begin with `up`"));
+        return Err(Failure::new(Exit::Failed, NOTHING_INSTALLED));
     };
     let release = installation.earlier_release(wanted.as_deref())?;
     // By its name: interrupted and run again, it must not go back by one more.
@@ -81,6 +81,7 @@ pub(super) async fn rollback(
     let summary = installation.up(reporter).await?;
     show_summary(reporter, &installation, &summary);
     reporter.says(&format!("  release     {release}; before it was {before}"));
+    reporter.says(AFTER_ROLLBACK);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arguments::{Arguments, Build, Command};
 use clap::Parser as _;
-use common::config::Config;
+use common::config::{Config, SERVICES};
 
 use crate::failure::{Exit, Failure};
 use crate::installation::Installation;
@@ -20,6 +20,9 @@ use crate::options::{Options, Profile, Programs, Scope};
 use crate::progress::{reporter, seconds};
 use crate::support::{self, Evidence};
 use local::{down, logs, rollback, show_summary, status, upgrade};
+
+const NOTHING_INSTALLED: &str = "nothing is installed yet; begin with `up`";
+const AFTER_ROLLBACK: &str = "  next        `up` and `rotate` install what these sources make: go back to older ones, or mend them, before you use them";
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
@@ -169,13 +172,16 @@ fn built(mut options: Options, build: Build) -> Result<Options, Failure> {
         options.verb.push_str(" --debug");
     }
     if let Some(folder) = build.programs {
-        let folder = folder.canonicalize().map_err(|error| {
-            Failure::new(
-                Exit::Usage,
-                format!("there are no programs in {}: {error}", folder.display()),
-            )
-        })?;
-        options.verb.push_str(&format!(" --programs {}", folder.display()));
+        let missing = SERVICES.into_iter().find(|name| !folder.join(name).is_file());
+        let folder = match (folder.canonicalize(), missing) {
+            (Ok(folder), None) => folder,
+            (_, missing) => {
+                let message = format!("there is no {} in {}", missing.unwrap_or("program"), folder.display());
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        };
+        let word = hosts::quote(&folder.display().to_string());
+        options.verb.push_str(&format!(" --programs {word}"));
         options.programs = Programs::Folder(folder);
     }
     Ok(options)
@@ -212,23 +218,29 @@ async fn pack(evidence: &Evidence, file: Option<PathBuf>, name: &str) -> Result<
 /// Shows what is looked at again and again, until somebody ends it.
 async fn watch(look: impl AsyncFn() -> Result<(String, Option<Failure>), Failure>) -> Result<(), Failure> {
     const PAUSE: Duration = Duration::from_secs(2);
+    let mut ended = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
-        let seen = match look().await {
+        let looked = tokio::select! {
+            looked = look() => looked,
+            _ = &mut ended => return Ok(()),
+        };
+        let seen = match looked {
             Ok((seen, None)) => seen,
             Ok((seen, Some(failure))) => format!("{seen}\n{failure}"),
             Err(failure) => failure.to_string(),
         };
-        if std::io::stdout().is_terminal() {
-            // Top left, and nothing below.
-            let cleared = write!(std::io::stdout(), "\x1b[H\x1b[2J");
-            if cleared.is_err() {
-                return Ok(());
-            }
+        // In a terminal: top left, and nothing below.
+        let clear = if std::io::stdout().is_terminal() {
+            "\x1b[H\x1b[2J"
+        } else {
+            ""
+        };
+        if writeln!(std::io::stdout(), "{clear}{}", seen.trim_end()).is_err() {
+            return Ok(());
         }
-        show(&seen);
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            _ = &mut ended => return Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use common::config::Config;
 
 use super::arguments::Command;
-use super::{built, confirmed, pack, show, show_json, watch};
+use super::{AFTER_ROLLBACK, NOTHING_INSTALLED, built, confirmed, pack, show, show_json, watch};
 use crate::failure::{Exit, Failure};
 use crate::fleet::{Acquaintance, Fleet, Lines};
 use crate::options::{Options, Programs};
@@ -27,13 +27,14 @@ pub(super) async fn execute(
         Command::Up { build, .. } => up(&opened(config, built(options, build)?)?, reporter).await,
         Command::Upgrade { build } => {
             options.verb = "upgrade".to_owned();
-            up(&opened(config, built(options, build)?)?, reporter).await?;
-            reporter.says("to return to the programs before: rollback");
-            Ok(())
+            upgrade(&opened(config, built(options, build)?)?, reporter).await
         }
         Command::Rollback { release } => {
             options.programs = Programs::Kept(release);
-            up(&opened(config, options)?.going_back().await?, reporter).await
+            let fleet = opened(config, options)?.going_back().await?;
+            up(&fleet, reporter).await?;
+            reporter.says(AFTER_ROLLBACK);
+            Ok(())
         }
         Command::Rotate { build } => {
             options.verb = "rotate".to_owned();
@@ -118,6 +119,21 @@ pub(super) async fn execute(
         Command::Prerequisites => unavailable("`prerequisites`"),
         Command::Init { .. } | Command::Validate | Command::Schema | Command::Completion { .. } => Ok(()),
     }
+}
+
+/// Other programs for what is installed.
+async fn upgrade(fleet: &Fleet, reporter: &dyn Reporter) -> Result<(), Failure> {
+    let Some(before) = fleet.release().await? else {
+        return Err(Failure::new(Exit::Failed, NOTHING_INSTALLED));
+    };
+    up(fleet, reporter).await?;
+    match fleet.release().await? {
+        Some(now) if now != before => reporter.says(&format!(
+            "  release     {now}; return to the one before: rollback {before}"
+        )),
+        _ => reporter.says(&format!("  release     {before}, as before")),
+    }
+    Ok(())
 }
 
 /// Shows the keys of hosts, and asks about those of which nothing is known.

@@ -89,7 +89,7 @@ impl Fleet {
         for plan in &plans {
             reporter.says(plan.to_string().trim_end());
         }
-        Err(connection::failure(problems, &self.resume("plan")))
+        Err(connection::failure(problems, &self.again()))
     }
 
     /// Builds what lands on hosts.

@@ -33,6 +33,8 @@ pub(super) struct Payload {
     pub(super) base: Option<Upload>,
     /// Dockerfile of Python images.
     pub(super) dockerfile: String,
+    /// Whether the programs were in use before.
+    pub(super) returns: bool,
 }
 
 impl Payload {
@@ -83,6 +85,7 @@ pub(super) async fn prepare(
     let log = engine::cache()?.join("build.log");
     let mut payload = Payload {
         programs: programs(on, kept, &log, reporter).await?,
+        returns: !kept.is_empty(),
         dockerfile: std::fs::read_to_string(layout.workspace().join("docker/python/Dockerfile"))
             .context("could not read the Dockerfile of Python images")?,
         sdk: Some(tar(&layout.workspace().join("sdk/python"), "sdk", &log).await?),

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::config::SERVICES;
+use futures_util::future::join_all;
 use hosts::{Access as _, Remote, Upload};
 
 use super::Fleet;
 use super::connection::{Problem, connect, failure};
+use super::items::by_use;
+use super::payload::Payload;
 use crate::failure::{Exit, Failure};
 use crate::options::Programs;
 use crate::release;
@@ -19,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Releases {
     used: String,
-    /// Newest first.
+    /// The one that was taken into use last first.
     kept: Vec<String>,
 }
 
@@ -55,55 +59,84 @@ fn choose(hosts: &[(String, Releases)], wanted: Option<&str>) -> Result<String, 
 }
 
 impl Fleet {
+    /// Name of the release in use, on the first host that has one.
+    ///
+    /// # Errors
+    /// When no host can be asked.
+    pub async fn release(&self) -> Result<Option<String>, Failure> {
+        let (asked, problems) = self.releases().await;
+        if asked.is_empty() {
+            return Err(failure(problems, &self.again()));
+        }
+        let used = asked.into_iter().map(|(_, releases)| releases.used);
+        Ok(used.into_iter().find(|used| !used.is_empty()))
+    }
+
     /// The same hosts, with the programs of an earlier release that they kept.
     ///
     /// # Errors
-    /// When a host cannot be asked, or does not have them.
+    /// When no host can be asked, or one does not have them.
     pub async fn going_back(mut self) -> Result<Self, Failure> {
         let wanted = match &self.on.options.programs {
             Programs::Kept(wanted) => wanted.clone(),
             Programs::Compiled | Programs::Folder(_) => None,
         };
-        let releases = self.inventory.config.data_dir.join("releases").display().to_string();
-        let (mut hosts, mut problems, mut accesses) = (Vec::new(), Vec::new(), Vec::new());
-        for connected in connect(&self.inventory).await {
-            let asked = async {
-                let access = connected?;
-                let script = format!(
-                    "cd {releases} 2>/dev/null || exit 0; echo \"used $(readlink current)\"; find . -mindepth 1 -maxdepth 1 -type d -printf '%T@ %f\\n' | sort -rn | sed 's/^[^ ]* /kept /'"
-                );
-                let said = access.root(&script, LIMIT).await?.stdout;
-                Ok::<_, Problem>((access, Releases::read(&said)))
-            };
-            match asked.await {
-                Ok((access, found)) => {
-                    hosts.push((access.host().to_owned(), found));
-                    accesses.push(access);
-                }
+        let (asked, problems) = self.releases().await;
+        // A host that is away is told of by what follows; the others can go back without it.
+        if asked.is_empty() {
+            let wanted = wanted.map(|wanted| format!(" {wanted}")).unwrap_or_default();
+            return Err(failure(problems, &self.resume(&format!("rollback{wanted}"))));
+        }
+        let hosts: Vec<_> = asked
+            .iter()
+            .map(|(access, releases)| (access.host().to_owned(), releases.clone()))
+            .collect();
+        let name = choose(&hosts, wanted.as_deref()).map_err(|message| Failure::new(Exit::Usage, message))?;
+        // By its name: interrupted and run again, it must not go back by one more.
+        self.on.options.verb = format!("rollback {name}");
+        let folder = self.folder(&name);
+        let found = join_all(asked.iter().map(|(access, _)| programs(access, &folder))).await;
+        let found: Result<Vec<_>, Problem> = found.into_iter().collect();
+        let found = found.map_err(|problem| failure(vec![problem], &self.again()))?;
+        self.kept = found.into_iter().next().unwrap_or_default();
+        self.on.options.programs = Programs::Kept(Some(name));
+        Ok(self)
+    }
+
+    fn folder(&self, release: &str) -> String {
+        let releases = self.inventory.config.data_dir.join("releases");
+        releases.join(release).display().to_string()
+    }
+
+    /// The releases of each host that answers.
+    async fn releases(&self) -> (Vec<(Arc<Remote>, Releases)>, Vec<Problem>) {
+        let folder = self.folder("");
+        let script = format!(
+            "cd {folder} 2>/dev/null || exit 0; echo \"used $(readlink current)\"; {} | sed 's/^/kept /'",
+            by_use(folder.trim_end_matches('/'))
+        );
+        let connected = connect(&self.inventory).await;
+        let asked = join_all(connected.into_iter().map(async |connected| {
+            let access = connected?;
+            let said = access.root(&script, LIMIT).await?.stdout;
+            Ok((access, Releases::read(&said)))
+        }))
+        .await;
+        let (mut answers, mut problems) = (Vec::new(), Vec::new());
+        for answer in asked {
+            match answer {
+                Ok(answer) => answers.push(answer),
                 Err(problem) => problems.push(problem),
             }
         }
-        // A host that is away is told of by what follows; the others can go back without it.
-        if hosts.is_empty() {
-            return Err(failure(problems, &self.resume("rollback")));
-        }
-        let name = choose(&hosts, wanted.as_deref()).map_err(|message| Failure::new(Exit::Usage, message))?;
-        let [first, ..] = accesses.as_slice() else {
-            return Err(Failure::new(Exit::Usage, "there are no hosts"));
-        };
-        self.kept = programs(first, &format!("{releases}/{name}")).await?;
-        // By its name: interrupted and run again, it must not go back by one more.
-        self.on.options.verb = format!("rollback {name}");
-        self.on.options.programs = Programs::Kept(Some(name));
-        Ok(self)
+        (answers, problems)
     }
 }
 
 /// The programs of a release with their fingerprints. They need not be sent: every host has them.
-async fn programs(access: &Remote, folder: &str) -> Result<BTreeMap<String, Upload>, Failure> {
+async fn programs(access: &Remote, folder: &str) -> Result<BTreeMap<String, Upload>, Problem> {
     let script = format!("cd {folder} && sha256sum {}", SERVICES.join(" "));
-    let answer = access.root(&script, LIMIT).await;
-    let answer = answer.map_err(|error| failure(vec![error.into()], "rollback"))?;
+    let answer = access.root(&script, LIMIT).await?;
     let found: BTreeMap<String, Upload> = answer
         .stdout
         .lines()
@@ -116,11 +149,18 @@ async fn programs(access: &Remote, folder: &str) -> Result<BTreeMap<String, Uplo
             (name.to_owned(), upload)
         })
         .collect();
-    if found.len() == SERVICES.len() {
+    let whole = Payload {
+        programs: found.clone(),
+        ..Payload::default()
+    };
+    // A release has the name of what is in it.
+    if found.len() == SERVICES.len() && folder.ends_with(&whole.version()) {
         return Ok(found);
     }
-    let message = format!("{}: release {folder} is not whole", access.host());
-    Err(Failure::new(Exit::Failed, message))
+    Err(Problem {
+        exit: Exit::Failed,
+        message: format!("{}: {folder} is damaged; choose another release", access.host()),
+    })
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Fleet;
 use super::connection::{connect, failure};
 use super::inventory::Inventory;
+use super::items::Stage;
 use crate::failure::Failure;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -122,10 +123,23 @@ ready() { # admin port
 }
 "#;
 
-/// Waits until everything on a host is ready; says what is not, with its last words.
-pub(super) fn ready_script(inventory: &Inventory, index: usize) -> String {
+/// Whether the broker of a host takes connections; none where it has no broker of ours.
+pub(super) fn broker_script(inventory: &Inventory, index: usize) -> Option<String> {
+    let (name, sign) = programs(inventory, index)
+        .into_iter()
+        .find(|(name, _)| name == "kafka")?;
+    let unit = format!("{}-{name}", inventory.config.name);
+    Some(sign.test(inventory, index, &unit))
+}
+
+/// Waits until everything on a host is ready, or what the others need first; says what is not, with its last words.
+pub(super) fn ready_script(inventory: &Inventory, index: usize, stage: Stage) -> String {
+    const FIRST: [&str; 4] = ["kafka", "postgresql", "ferretdb", "registry"];
     let mut script = format!("{READY}\nend=$(( $(date +%s) + 120 ))\n");
-    for (name, sign) in programs(inventory, index) {
+    let wanted = programs(inventory, index)
+        .into_iter()
+        .filter(|(name, _)| stage != Stage::Infrastructure || FIRST.contains(&name.as_str()));
+    for (name, sign) in wanted {
         let unit = format!("{}-{name}", inventory.config.name);
         let test = sign.test(inventory, index, &unit);
         script.push_str(&format!(
@@ -152,7 +166,7 @@ echo \"unit ${{name%.service}}(stand-in) active yes $pid $(systemctl show -p NRe
 done\n",
         inventory.config.name
     ));
-    script.push_str("[ \"$(docker info --format '{{.Swarm.ControlAvailable}}' 2>/dev/null)\" = true ] && docker node ls --format 'node {{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}'\nexit 0\n");
+    script.push_str("[ \"$(timeout 5 docker info --format '{{.Swarm.ControlAvailable}}' 2>/dev/null)\" = true ] && docker node ls --format 'node {{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}'\nexit 0\n");
     script
 }
 

@@ -99,16 +99,26 @@ impl Fleet {
     /// When no host answers.
     pub async fn evidence(&self) -> Result<Evidence, Failure> {
         let mut evidence = Evidence::from([("config.json".to_owned(), support::configuration(&self.on.config)?)]);
-        let (status, away) = self.status().await?;
-        let away = away.map(|away| away.to_string()).unwrap_or_default();
-        evidence.insert("status.txt".to_owned(), format!("{status}\n{away}"));
-        let lines = self.logs_script(&Lines {
-            count: support::LINES,
-            ..Lines::default()
+        let status = self.status().await.map(|(status, away)| {
+            let away = away.map(|away| away.to_string()).unwrap_or_default();
+            format!("{status}\n{away}")
         });
-        for (name, script) in [("machine.txt", support::MACHINE), ("journal.txt", &lines)] {
-            let (told, _) = self.everywhere(None, "support-bundle", script).await?;
+        evidence.insert("status.txt".to_owned(), support::told(status));
+        let journals = PROGRAMS.map(|program| {
+            let lines = Lines {
+                program: Some(program.to_owned()),
+                count: support::LINES,
+                ..Lines::default()
+            };
+            (format!("logs/{program}.log"), self.logs_script(&lines))
+        });
+        let machine = ("machine.txt".to_owned(), support::MACHINE.to_owned());
+        for (name, script) in std::iter::once(machine).chain(journals) {
+            let (told, away) = self.everywhere(None, "support-bundle", &script).await?;
             evidence.extend(told.into_iter().map(|(host, said)| (format!("{host}/{name}"), said)));
+            if let Some(away) = away {
+                evidence.insert(format!("missing/{name}"), away.to_string());
+            }
         }
         Ok(evidence)
     }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::de::Error as _;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::names::ServiceName;
@@ -55,7 +55,7 @@ pub struct Settings {
     #[serde(deserialize_with = "known_limits")]
     pub limits: Limits,
     /// Mail; absent when not configured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_smtp")]
     pub smtp: Option<SmtpSettings>,
 }
 
@@ -317,10 +317,33 @@ impl Default for Limits {
 
 /// Reads limits without those of later releases; an admin's `config.json` is read strictly.
 fn known_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Limits, D::Error> {
-    let mut all = serde_json::Map::deserialize(deserializer)?;
-    let known = serde_json::to_value(Limits::default()).map_err(D::Error::custom)?;
+    let all = serde_json::Map::deserialize(deserializer)?;
+    known(all, &Limits::default())
+}
+
+/// The same for mail.
+fn known_smtp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SmtpSettings>, D::Error> {
+    let Some(all) = Option::<serde_json::Map<_, _>>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let example = SmtpSettings {
+        host: String::new(),
+        port: 0,
+        from: String::new(),
+        username: Some(String::new()),
+        tls: false,
+    };
+    known(all, &example).map(Some)
+}
+
+/// Reads what an example has, too.
+fn known<T: Serialize + DeserializeOwned, E: serde::de::Error>(
+    mut all: serde_json::Map<String, serde_json::Value>,
+    example: &T,
+) -> Result<T, E> {
+    let known = serde_json::to_value(example).map_err(E::custom)?;
     all.retain(|name, _| known.get(name).is_some());
-    serde_json::from_value(all.into()).map_err(D::Error::custom)
+    serde_json::from_value(all.into()).map_err(E::custom)
 }
 
 /// Outgoing mail.

@@ -27,4 +27,4 @@ pub use item::{Content, Input, Item, Kind, Upload};
 pub use packages::{Need, PackageManager};
 pub use plan::{Action, Change, Plan, unusable};
 pub use shell::quote;
-pub use unit::Unit;
+pub use unit::{FINGERPRINT, Unit};

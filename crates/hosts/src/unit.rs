@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Variable in the environment of a unit: what it was started with. Read from the process itself to see whether it is current.
-pub(crate) const FINGERPRINT: &str = "PLATFORM_FINGERPRINT";
+pub const FINGERPRINT: &str = "PLATFORM_FINGERPRINT";
 
 /// A unit of systemd that runs all the time.
 #[derive(Debug, Clone, PartialEq, Eq)]

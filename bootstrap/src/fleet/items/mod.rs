@@ -9,6 +9,7 @@ mod services;
 use std::path::Path;
 
 pub(super) use recovery::hostctl_account;
+pub(super) use services::by_use;
 
 use hosts::{Content, Item, Kind, Unit};
 

@@ -3,7 +3,7 @@
 //! Its key lets it in to an account of its own, there to `hostctl` and to nothing else; the admin's key stays where it is.
 
 use common::config::Role;
-use hosts::{Content, Item, Kind, Unit};
+use hosts::{Content, FINGERPRINT, Item, Kind, Unit};
 
 use super::{On, Stage, Staged, file, state};
 use crate::files;
@@ -128,19 +128,28 @@ fn stand_in(on: &On<'_>, template: &str) -> String {
         writes: vec![on.path("uploads")],
         notifies: true,
         environment: super::services::environment(),
-        ..on.unit("standin", command, &on.account, "stand-in".to_owned())
+        ..on.unit("standin", command, &on.account, fingerprint(on))
     };
     unit.render().replace(WHICH, "%i")
 }
 
-/// After an `up` with other programs, a stand-in that runs must be one of them.
+/// What a stand-in has to be started anew for: it may be any service.
+fn fingerprint(on: &On<'_>) -> String {
+    on.print(&[
+        &on.payload.version(),
+        &super::services::read_by_any(on),
+        &on.secrets.fingerprint("application-manager"),
+    ])
+}
+
+/// After an `up` with other programs or settings, a stand-in that runs must have begun with these.
 fn current(on: &On<'_>, template: &str) -> Item {
     let old = format!(
-        "for unit in $(systemctl list-units --plain --no-legend --state=active '{template}*' | cut -d' ' -f1); do case $(readlink /proc/$(systemctl show -p MainPID --value $unit)/exe) in {}/*) ;; *) echo $unit ;; esac; done",
-        on.path(&format!("releases/{}", on.payload.version()))
+        "for unit in $(systemctl list-units --plain --no-legend --state=active '{template}*' | cut -d' ' -f1); do grep -qzx {FINGERPRINT}={} /proc/$(systemctl show -p MainPID --value $unit)/environ || echo $unit; done",
+        fingerprint(on)
     );
     state(
-        "stand-ins are of the release in use",
+        "stand-ins are of the release and settings in use",
         format!("[ -z \"$({old})\" ]"),
         format!("systemctl restart $({old})"),
     )

@@ -8,6 +8,7 @@ use hosts::{Content, Input, Item, Kind};
 
 use super::infrastructure::unpacked;
 use super::{On, Stage, Staged, file, hostctl_account, state, unit};
+use crate::release::USED;
 use crate::secrets::BROUGHT;
 use crate::settings::{HostFacts, derive};
 use crate::{files, image};
@@ -33,6 +34,9 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         let path = on.path(&format!("{release}/{name}"));
         programs.push(file(path, "root", 0o755, Content::File(program.clone())));
     }
+    if !on.payload.returns {
+        all.push(releases_by_use(on));
+    }
     all.push(Item::new(
         "release in use",
         Kind::Link {
@@ -57,18 +61,37 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     secrets.into_iter().chain(programs).chain(all).collect()
 }
 
-/// The programs in use and the two before them are kept.
+/// Notes which release is left and which is taken into use. A way back notes nothing: the release that it leaves stays the newest.
+fn releases_by_use(on: &On<'_>) -> Item {
+    let version = on.payload.version();
+    let releases = on.path("releases");
+    state(
+        "releases by use",
+        format!("[ \"$(readlink {releases}/current)\" = {version} ]"),
+        // Moments of the file system are some milliseconds coarse.
+        format!(
+            "cd {releases} && for release in $(readlink current) {version}; do if [ -d \"$release\" ]; then touch \"$release/{USED}\" && sleep 0.05; fi; done"
+        ),
+    )
+}
+
+/// The programs in use and the two before them are kept; what never was in use goes.
 fn old_releases(on: &On<'_>) -> Item {
+    let (releases, version) = (on.path("releases"), on.payload.version());
     let list = format!(
-        "cd {} && find . -mindepth 1 -maxdepth 1 -type d -printf '%T@ %f\\n' | sort -rn | cut -d' ' -f2 | grep -vx {} | tail -n +3",
-        on.path("releases"),
-        on.payload.version()
+        "cd {releases} && {{ echo {version}; {} | grep -vx {version} | head -n 2; echo; find . -mindepth 1 -maxdepth 1 -type d -printf '%f\\n'; }} | awk 'NF == 0 {{ rest = 1; next }} !rest {{ kept[$1] = 1; next }} !($1 in kept)'",
+        by_use(&releases)
     );
     state(
         "no old releases",
         format!("[ -z \"$({list})\" ]"),
         format!("{list} | xargs -r rm -rf"),
     )
+}
+
+/// Lists the releases of a folder that were in use, the one that was taken into use last first.
+pub(in crate::fleet) fn by_use(releases: &str) -> String {
+    format!("find {releases} -mindepth 2 -maxdepth 2 -name {USED} -printf '%T@ %h\\n' | sort -rn | sed 's#.*/##'")
 }
 
 fn secrets(on: &On<'_>, console: bool) -> Vec<Item> {
@@ -132,6 +155,11 @@ fn settings(on: &On<'_>) -> Settings {
 
 fn written(settings: &Settings) -> String {
     serde_json::to_string_pretty(settings).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+/// What any service of this host has to be started anew for, whichever it is.
+pub(super) fn read_by_any(on: &On<'_>) -> String {
+    written(&settings(on))
 }
 
 /// What a service has to be started anew for. Which hosts there are, only some read: others go on when one joins or leaves.

@@ -30,6 +30,7 @@ fn payload() -> Payload {
         sdk: Some(upload("sdk.tar")),
         base: None,
         dockerfile: "FROM x\n".to_owned(),
+        returns: false,
     }
 }
 
@@ -135,11 +136,11 @@ fn only_releases_that_are_long_gone_are_removed() {
         let made = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 + 1000 * age as u64);
         std::fs::create_dir_all(releases.join(name)).unwrap();
         std::fs::write(releases.join(name).join("scheduler"), name).unwrap();
-        std::fs::File::open(releases.join(name))
-            .unwrap()
-            .set_modified(made)
-            .unwrap();
+        let mark = std::fs::File::create(releases.join(name).join(".used")).unwrap();
+        mark.set_modified(made).unwrap();
     }
+    // Half of one that was never in use.
+    std::fs::create_dir_all(releases.join("e5")).unwrap();
     std::os::unix::fs::symlink(&version, releases.join("current")).unwrap();
     let list = of(&config, 1);
     let (check, make) = list

@@ -60,10 +60,10 @@ impl Run<'_> {
         }
         self.leavers = leavers;
         // What was kept on a host has run there.
-        let glibc = if self.fleet.kept.is_empty() {
-            self.payload.glibc()?
-        } else {
+        let glibc = if self.payload.returns {
             (0, 0)
+        } else {
+            self.payload.glibc()?
         };
         let known_hosts = self.fleet.inventory.known_hosts();
         let seen = Seen {

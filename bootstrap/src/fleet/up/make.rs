@@ -40,15 +40,17 @@ impl Run<'_> {
                     made.push(one(member).await);
                 }
             }
-            // The first host that does not get ready keeps the next from the same fate, also when the command is run again.
-            Stage::Infrastructure | Stage::Services if self.one_by_one(stage) => {
+            // The first host that does not get ready keeps the next from the same fate, also when the command is run again. Infrastructure is
+            // waited for where it was changed only: what is broken elsewhere may be what a later host is to mend.
+            Stage::Infrastructure | Stage::Services if self.one_by_one(stage).await => {
                 for member in &self.members {
                     if made.iter().any(Result::is_err) {
                         made.push(Ok(0));
                         continue;
                     }
                     let outcome = match one(member).await {
-                        Ok(count) => self.wait_for(member).await.map(|()| count),
+                        Ok(0) if stage == Stage::Infrastructure => Ok(0),
+                        Ok(count) => self.wait_for(member, stage).await.map(|()| count),
                         outcome => outcome,
                     };
                     made.push(outcome);
@@ -60,8 +62,8 @@ impl Run<'_> {
     }
 
     /// Whether hosts are changed one after the other: what runs on one is away while the others work. Where none works yet there is no reason
-    /// to, but for several brokers, which hundreds of clients that begin at once keep busy for long.
-    fn one_by_one(&self, stage: Stage) -> bool {
+    /// to, but for several brokers, which hundreds of clients that begin at once keep busy for long. Brokers that do not work need each other to begin.
+    async fn one_by_one(&self, stage: Stage) -> bool {
         let due = |member: &Member| {
             let mut actions = member.plan.iter().flat_map(|plan| &plan.actions);
             actions.any(|action| member.items.get(action.item).is_some_and(|(when, _)| *when == stage))
@@ -72,14 +74,26 @@ impl Run<'_> {
         let works = !self.invented && !self.fleet.on.options.rotate;
         let brokers = self.fleet.inventory.config.brokers() > 1;
         match stage {
-            Stage::Infrastructure => works && brokers,
+            Stage::Infrastructure => works && brokers && self.brokers_work().await,
             _ => works || brokers,
         }
     }
 
-    /// Waits until everything on a host is ready.
-    pub(super) async fn wait_for(&self, member: &Member) -> Result<(), Problem> {
-        let script = status::ready_script(&self.fleet.inventory, member.index);
+    /// Whether every broker takes connections now.
+    async fn brokers_work(&self) -> bool {
+        let inventory = &self.fleet.inventory;
+        let asked = join_all(self.members.iter().map(async |member| {
+            let script = status::broker_script(inventory, member.index)?;
+            let answer = member.access.root(&script, Duration::from_secs(20)).await;
+            Some(answer.is_ok_and(|answer| answer.succeeded()))
+        }))
+        .await;
+        asked.into_iter().flatten().all(|works| works)
+    }
+
+    /// Waits until everything on a host is ready, or its infrastructure.
+    pub(super) async fn wait_for(&self, member: &Member, stage: Stage) -> Result<(), Problem> {
+        let script = status::ready_script(&self.fleet.inventory, member.index, stage);
         let answer = member.access.root(&script, Duration::from_secs(180)).await?;
         if answer.succeeded() {
             return Ok(());

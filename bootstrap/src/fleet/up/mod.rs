@@ -206,7 +206,7 @@ impl Run<'_> {
                 ));
             }
         }
-        let waited = join_all(self.members.iter().map(|member| self.wait_for(member))).await;
+        let waited = join_all(self.members.iter().map(|member| self.wait_for(member, Stage::Services))).await;
         self.settle(waited);
         Ok(changed)
     }
