@@ -58,4 +58,5 @@ pub use engine::ensure as ensure_engine;
 pub use installation::{Installation, Summary};
 pub use layout::Layout;
 pub use options::{Options, Profile, Programs, Scope};
+pub use release::cargo;
 pub use tools::node;

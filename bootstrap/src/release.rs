@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use common::config::SERVICES;
 use jiff::Timestamp;
+use tokio::process::Command;
 
 use crate::command::{command, logged};
 use crate::files;
@@ -23,10 +24,27 @@ const KEPT: usize = 3;
 /// File in a release that has been in use; its moment is when it was taken into use last.
 pub(crate) const USED: &str = ".used";
 
+/// Cargo, also from a process that it runs itself: without what it tells such a process, which makes build scripts that watch it (ring's) run
+/// again, and compiles anew all that depends on them.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), [""; 0]);
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// Builds every program; quick when nothing changed.
 pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = command(cargo, ["build"]);
+    let mut build = cargo();
+    build.arg("build");
     match profile {
         Profile::Release => {
             build.arg("--release");
@@ -37,16 +55,6 @@ pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Resu
         // The features of a whole-workspace test run, so that nothing is compiled twice for them.
         Profile::Debug => {
             build.args(["--workspace", "--bins"]);
-        }
-    }
-    // What cargo tells a process it runs would make build scripts that watch it (ring's) run again, and all that follows.
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
-        {
-            build.env_remove(name);
         }
     }
     build.current_dir(layout.workspace());

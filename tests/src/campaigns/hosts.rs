@@ -48,13 +48,12 @@ pub(super) async fn run(rounds: u32) -> Result<String> {
 
 /// The command as it is now, and an Engine for the hosts.
 pub(super) async fn prepare() -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
+    let mut build = bootstrap::cargo();
     build.args(["build", "--quiet", "-p", "bootstrap"]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
-    let status = build.status()?;
+    let status = build.status().await?;
     ensure!(status.success(), "building bootstrap ended with {status}");
     bootstrap::ensure_engine().await
 }

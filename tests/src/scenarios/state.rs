@@ -13,7 +13,7 @@ use crate::stack::Stack;
 use crate::{faults, wait};
 
 const WRITERS: u64 = 16;
-const WRITES: u64 = 50;
+const WRITES: u64 = 20;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Counter {
@@ -24,7 +24,7 @@ impl Entity for Counter {
     const COLLECTION: &'static str = "tests_counters";
 }
 
-/// 16 writers swap one document 50 times each while the server is killed: no acknowledged write is lost.
+/// 16 writers swap one document 20 times each while the server is killed: no acknowledged write is lost.
 pub(super) async fn contention(stack: &Stack) -> Result<()> {
     let mongo = Mongo::connect(stack.settings(), ADMIN_ACCOUNT).await?;
     let (_, bus) = MemoryBus::bus("tests");
@@ -64,8 +64,7 @@ pub(super) async fn contention(stack: &Stack) -> Result<()> {
 /// GridFS, log blocks and archive on the installation's server, by the application manager's own tests.
 pub(super) async fn contracts(stack: &Stack) -> Result<()> {
     let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = tokio::process::Command::new(cargo)
+    let output = bootstrap::cargo()
         // The features of the whole workspace: nothing but this one package is compiled again.
         .args([
             "test",

@@ -76,7 +76,8 @@ async fn sweep(store: HistoryStore, hours: u64, shutdown: CancellationToken) -> 
 #[async_trait]
 impl BatchHandler<SensorData> for History {
     async fn handle_batch(&self, batch: &[Placed<SensorData>]) -> Result<(), HandleError> {
-        let known = self.next.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Forgotten until all is written: when this batch comes again, another copy may have gone on meanwhile.
+        let known = std::mem::take(&mut *self.next.lock().unwrap_or_else(PoisonError::into_inner));
         let written = if continues(&known, batch) {
             known
         } else {
