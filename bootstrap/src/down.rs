@@ -42,10 +42,7 @@ impl Installation {
         }
         if engine::answers().await {
             if !network::remove(&self.names()).await {
-                let network = self.names().local;
-                reporter.says(&format!(
-                    "network {network}: stays, the Engine says that it is in use; the next `up` goes on with it"
-                ));
+                reporter.says(&network::held(&self.names()));
             }
             engine::remove_images(&format!("{}/*", self.config.name)).await;
             engine::remove_images(&format!("127.0.0.1:{}/*", self.config.ports.registry)).await;

@@ -270,11 +270,9 @@ impl Installation {
         if let Some(subnet) = choices.subnet {
             return Ok(subnet);
         }
-        let subnet = match network::left(&self.config.name, &self.names()).await {
-            Some(subnet) => subnet,
-            None => network::choose_subnet(&self.config.name, &network::taken().await?)
-                .context("no /24 between 10.80.0.0 and 10.111.255.0 is free for applications")?,
-        };
+        let taken = network::taken().await?;
+        let subnet = network::choose_subnet(&self.config.name, &taken)
+            .context("no /24 between 10.80.0.0 and 10.111.255.0 is free for applications")?;
         self.keep(Choices {
             subnet: Some(subnet),
             ..choices

@@ -134,17 +134,6 @@ pub(crate) fn choose_subnet(name: &str, taken: &[Range]) -> Option<Subnet> {
     })
 }
 
-/// The addresses of a network that an installation of this name has left here. An Engine that ended with its containers may hold it for ever, so the
-/// next one goes on with it.
-pub(crate) async fn left(installation: &str, names: &Names) -> Option<Subnet> {
-    let format = format!("{{{{index .Labels \"{LABEL}\"}}}} {{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}");
-    let found = text(docker(["network", "inspect", "--format", &format, &names.local]))
-        .await
-        .ok()?;
-    let (owner, subnet) = found.split_once(' ')?;
-    (owner == installation).then(|| Subnet::try_from(subnet.to_owned()).ok())?
-}
-
 /// Every range that this host or its Engine uses.
 pub(crate) async fn taken() -> Result<Vec<Range>> {
     let mut all = ranges(&text(command("ip", ["-4", "route", "show", "table", "all"])).await?);
@@ -185,13 +174,7 @@ pub(crate) async fn create(installation: &str, names: &Names, subnet: Subnet) ->
         // removed while the Engine did not run, its applications are still there, and would begin again with the Engine.
         engine::remove_services(installation).await?;
         engine::clear_network(&names.network).await;
-        let gone = remove(names).await;
-        ensure!(
-            gone,
-            "the network `{}` is still in use; `docker network inspect {}` tells by what",
-            names.network,
-            names.network
-        );
+        ensure!(remove(names).await, "{}", held(names));
     }
     if !succeeds(docker(["network", "inspect", &names.local])).await {
         let gateway = subnet.gateway().to_string();
@@ -271,6 +254,14 @@ pub(crate) async fn remove(names: &Names) -> bool {
     .await;
     succeeds(command("ip", ["link", "delete", &names.bridge])).await;
     gone
+}
+
+/// What to do where the Engine keeps a network that nobody uses.
+pub(crate) fn held(names: &Names) -> String {
+    format!(
+        "Docker holds the network `{}` of an earlier installation. When `docker network inspect {}` names nobody who uses it, Docker was ended together with its containers and has not noticed: stop Docker, move /var/lib/docker/network/files/local-kv.db away, start Docker",
+        names.local, names.network
+    )
 }
 
 async fn exists(network: &str) -> bool {

@@ -52,9 +52,9 @@ pub(crate) async fn build(layout: &Layout, profile: Profile, log: &Path) -> Resu
                 build.args(["-p", package]);
             }
         }
-        // The features of a whole-workspace test run, so that nothing is compiled twice for them.
+        // With one test, a small one, cargo takes the features that tests have: after a test run of the whole workspace nothing is compiled twice.
         Profile::Debug => {
-            build.args(["--workspace", "--bins"]);
+            build.args(["--workspace", "--bins", "--test", "tidy"]);
         }
     }
     build.current_dir(layout.workspace());
