@@ -25,8 +25,9 @@ pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
         "exactness" | "latency" => on_a_stack(name, rounds).await,
         _ => bail!("no campaign `{name}`; there are: exactness, faults, hosts, latency, operations"),
     };
+    let release = if cfg!(debug_assertions) { "" } else { "--release " };
     let text = format!(
-        "# {name}\n\n`cargo run --release -p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",
+        "# {name}\n\n`cargo run {release}-p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",
         machine(),
         outcome?
     );
