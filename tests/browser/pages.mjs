@@ -34,25 +34,34 @@ async function still() {
   await frame();
 }
 
+/**
+ * In which widths and themes something is looked at: all, or, when it shall be brief, wide in both themes and narrow in one; empty, loading and error in
+ * two of the four.
+ */
+function looksOf(visit, brief) {
+  const all = visit.widths.flatMap((width) => THEMES.map((theme) => ({ width, theme })));
+  if (!brief || visit.widths.length === 1) return all;
+  const wide = visit.state === 'full' ? THEMES : ['light'];
+  return all.filter(({ width, theme }) => (width === 1440 ? wide.includes(theme) : theme === 'dark'));
+}
+
 /** Looks at what is shown in each width and theme. */
-async function inspect(page, visit, shots) {
+async function inspect(page, visit, shots, brief) {
   const faults = [];
-  for (const width of visit.widths) {
+  for (const { width, theme } of looksOf(visit, brief)) {
     await page.setViewportSize(SIZES[width]);
-    for (const colorScheme of THEMES) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      await page.evaluate(still);
-      const where = `${visit.name}, ${visit.state}, ${String(width)}, ${colorScheme}`;
-      const axe = width === 1440 || visit.widths.length === 1 || (visit.state === 'full' && colorScheme === 'light');
-      faults.push(...(await look(page, { axe })).map((fault) => `${where}: ${fault}`));
-      await shots?.take(page, visit, width, colorScheme);
-    }
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await page.evaluate(still);
+    const where = `${visit.name}, ${visit.state}, ${String(width)}, ${theme}`;
+    const axe = width === 1440 || visit.widths.length === 1 || (!brief && visit.state === 'full' && theme === 'light');
+    faults.push(...(await look(page, { axe })).map((fault) => `${where}: ${fault}`));
+    await shots?.take(page, visit, width, theme);
   }
   return faults;
 }
 
 /** Opens one page in one state, in a tab of its own. */
-async function see(window, visit, stock, shots) {
+async function see(window, visit, stock, shots, brief) {
   const page = await window.newPage();
   try {
     await page.setViewportSize(SIZES[visit.widths[0]]);
@@ -61,7 +70,7 @@ async function see(window, visit, stock, shots) {
     await page.goto(visit.path(stock), { waitUntil: 'commit' });
     await visit.arrived(page, visit);
     if (visit.act) await visit.act(page, stock);
-    return await inspect(page, visit, shots);
+    return await inspect(page, visit, shots, brief);
   } catch (error) {
     // What is to be seen instead says more than what was waited for.
     const shown = await page.evaluate(() => document.body.innerText.replace(/\s+/g, ' ').slice(0, 400)).catch(() => 'nothing');
@@ -89,7 +98,7 @@ async function main() {
   for (const visit of visits()) {
     if (it.only && !it.only.includes(visit.name)) continue;
     const at = Date.now();
-    const found = await see(visit.outside ? outside : inside, visit, stock, shots);
+    const found = await see(visit.outside ? outside : inside, visit, stock, shots, it.brief);
     faults.push(...found);
     count += 1;
     console.log(`${found.length === 0 ? 'ok  ' : 'FAIL'} ${((Date.now() - at) / 1000).toFixed(1).padStart(5)} s  ${visit.name}, ${visit.state}`);

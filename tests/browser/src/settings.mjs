@@ -33,5 +33,6 @@ export function settings(...needed) {
     out: of('OUT'),
     shots: of('SHOTS'),
     only: of('ONLY')?.split(','),
+    brief: of('BRIEF') !== undefined,
   };
 }

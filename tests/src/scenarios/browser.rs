@@ -38,6 +38,8 @@ async fn play(stack: &Stack, script: &str) -> Result<()> {
             format!("http://127.0.0.1:{}", stack.settings().ports.ingestion),
         )
         .env("ADMIN_PASSWORD", ADMIN_PASSWORD)
+        // Every state in every width and theme is for whoever works on the console.
+        .env("BRIEF", "1")
         .env("BUNDLE", &zip)
         .env("CHROMIUM", chromium)
         .env("OUT", &pictures)

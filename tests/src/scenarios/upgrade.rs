@@ -14,19 +14,20 @@ use super::lifecycle::survive_under;
 use super::occurrences::Occurrences;
 use crate::client::Client;
 use crate::rig::Rig;
-use crate::site::Plan;
+use crate::site::{Plan, id};
 use crate::stack::Stack;
 use crate::{admin, say};
 
 /// Time between two looks at the console.
 const LOOKS: Duration = Duration::from_millis(100);
+const ROOM: &str = "Room of other programs";
 
 /// `upgrade` and `rollback` at 500 readings a second on one machine.
 pub(super) async fn there_and_back(stack: &Stack) -> Result<()> {
     let traffic = Plan {
         sensors: 5,
         every_ms: 10,
-        ..Plan::room("Room of other programs")
+        ..Plan::room(ROOM)
     };
     survive_under(stack, "other programs", traffic, async |stack| {
         let folder = tempfile::tempdir()?;
@@ -34,12 +35,9 @@ pub(super) async fn there_and_back(stack: &Stack) -> Result<()> {
         std::fs::write(&file, serde_json::to_string(&crate::stack::config())?)?;
         let others = other_programs(&stack.installation().layout().current(), folder.path())?;
         Occurrences::prepare(stack.admin()).await?;
-        let location = stack.admin().list("/api/v1/locations").await?;
-        let location = location
-            .first()
-            .and_then(|location| location["id"].as_str())
-            .context("a location")?
-            .to_owned();
+        let locations = stack.admin().list("/api/v1/locations").await?;
+        let room = locations.iter().find(|location| location["name"] == ROOM);
+        let location = id(room.context("the room")?)?;
         let (release, before) = (stack.installation().release(), pids(stack).await?);
         let looking = Looking::begin(stack.admin().clone());
         let due = Occurrences::plan(stack.admin(), &location, 6, Duration::from_secs(3)).await?;
@@ -147,7 +145,7 @@ async fn play(rig: &Rig) -> Result<()> {
     command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
     let first = rig.hosts().first().context("a host")?;
     let release = rig.run(first, "readlink /var/lib/iot/releases/current").await?;
-    let room = CountedRoom::begin(rig, first, folder.path(), "Room of other programs").await?;
+    let room = CountedRoom::begin(rig, first, folder.path(), ROOM).await?;
     Occurrences::prepare(room.admin()).await?;
     room.flows().await?;
     let looking = Looking::begin(room.admin().clone());
