@@ -36,7 +36,8 @@ pub(super) async fn there_and_back(stack: &Stack) -> Result<()> {
         let others = other_programs(&stack.installation().layout().current(), folder.path())?;
         Occurrences::prepare(stack.admin()).await?;
         let locations = stack.admin().list("/api/v1/locations").await?;
-        let room = locations.iter().find(|location| location["name"] == ROOM);
+        let name = format!("{ROOM} {}", crate::client::mark());
+        let room = locations.iter().find(|location| location["name"] == name.as_str());
         let location = id(room.context("the room")?)?;
         let (release, before) = (stack.installation().release(), pids(stack).await?);
         let looking = Looking::begin(stack.admin().clone());
