@@ -24,7 +24,7 @@ pub(super) enum Command {
     /// Bring everything up; what is so already is left alone.
     Up {
         /// Bring up a part: everything but the six services and the node agent.
-        #[arg(long, value_name = "PART")]
+        #[arg(long, value_name = "PART", conflicts_with = "programs")]
         only: Option<Part>,
         /// Add a simulated building with sensors and devices, and two sample applications that run on them.
         #[arg(long, conflicts_with = "only")]
@@ -158,7 +158,7 @@ pub(super) struct Build {
     #[arg(long)]
     pub(super) debug: bool,
     /// Take the programs from this folder instead of compiling them.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["debug", "only"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "debug")]
     pub(super) programs: Option<PathBuf>,
 }
 
@@ -166,4 +166,22 @@ pub(super) struct Build {
 pub(super) enum Part {
     /// Docker Engine, Kafka, MongoDB, registry.
     Infrastructure,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_whole_and_refuses_what_excludes_each_other() {
+        Arguments::command().debug_assert();
+        let refused = |words: &[&str]| Arguments::try_parse_from([&["bootstrap"], words].concat()).is_err();
+        assert!(!refused(&["upgrade", "--programs", "built"]));
+        assert!(refused(&["upgrade", "--programs", "built", "--debug"]));
+        assert!(refused(&["up", "--only", "infrastructure", "--programs", "built"]));
+        assert!(refused(&["status", "--watch", "--json"]));
+        assert!(!refused(&["rollback"]) && !refused(&["rollback", "0123"]));
+    }
 }
