@@ -32,11 +32,23 @@ impl Occurrences {
 
     /// Plans so many, one every few seconds from now on.
     pub(super) async fn plan(admin: &Client, location: &str, count: i64, every: Duration) -> Result<Self> {
+        Self::plan_of(admin, APPLICATION, json!({ "hours": 1 }), location, count, every).await
+    }
+
+    /// The same of another application that ends by itself.
+    pub(super) async fn plan_of(
+        admin: &Client,
+        application: &str,
+        parameters: serde_json::Value,
+        location: &str,
+        count: i64,
+        every: Duration,
+    ) -> Result<Self> {
         let (now, mut schedules) = (Timestamp::now(), BTreeSet::new());
         let every = i64::try_from(every.as_millis())?;
         for turn in 1..=count {
             let schedule = json!({
-                "name": format!("Occurrence {turn}"), "application": APPLICATION, "location": location, "parameters": { "hours": 1 },
+                "name": format!("Occurrence {turn}"), "application": application, "location": location, "parameters": parameters,
                 "when": { "kind": "once", "at": now.plus_millis(turn * every) },
             });
             schedules.insert(id(&admin.post("/api/v1/schedules", &schedule).await?)?);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use common::config::SERVICES;
+use serde_json::json;
 
 use super::counted::CountedRoom;
 use super::hosts::{Command, built};
@@ -34,14 +35,23 @@ pub(super) async fn there_and_back(stack: &Stack) -> Result<()> {
         let file = folder.path().join("config.json");
         std::fs::write(&file, serde_json::to_string(&crate::stack::config())?)?;
         let others = other_programs(&stack.installation().layout().current(), folder.path())?;
-        Occurrences::prepare(stack.admin()).await?;
+        // One that reads hours of 500 readings a second would be the test.
+        let task = format!("due-{}", crate::client::mark());
+        stack
+            .admin()
+            .upload(super::path::task(&task, "print('due')\n")?)
+            .await?;
+        let due = async |location: &str| {
+            let every = Duration::from_secs(3);
+            Occurrences::plan_of(stack.admin(), &task, json!({}), location, 6, every).await
+        };
         let locations = stack.admin().list("/api/v1/locations").await?;
         let name = format!("{ROOM} {}", crate::client::mark());
         let room = locations.iter().find(|location| location["name"] == name.as_str());
         let location = id(room.context("the room")?)?;
         let (release, before) = (stack.installation().release(), pids(stack).await?);
         let looking = Looking::begin(stack.admin().clone());
-        let due = Occurrences::plan(stack.admin(), &location, 6, Duration::from_secs(3)).await?;
+        let during = due(&location).await?;
         run(&file, &["upgrade", "--programs", &others], "release")?;
         ensure!(stack.installation().release() != release, "the release is the same");
         let now = pids(stack).await?;
@@ -51,11 +61,11 @@ pub(super) async fn there_and_back(stack: &Stack) -> Result<()> {
             .map(|(name, _)| name)
             .collect();
         ensure!(same.is_empty(), "{same:?} are the programs before");
-        due.end(stack.admin()).await?;
-        let due = Occurrences::plan(stack.admin(), &location, 6, Duration::from_secs(3)).await?;
+        during.end(stack.admin()).await?;
+        let during = due(&location).await?;
         run(&file, &["rollback"], "release")?;
         ensure!(stack.installation().release() == release, "another release");
-        due.end(stack.admin()).await?;
+        during.end(stack.admin()).await?;
         looking.end().await
     })
     .await
