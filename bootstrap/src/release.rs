@@ -263,8 +263,8 @@ fn remove_old(layout: &Layout, current: &str) -> Result<()> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_what_differs_is_installed() {
+    /// A machine with programs that were built and not installed.
+    fn programs() -> (tempfile::TempDir, Layout, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(&folder.path().join("data"), folder.path());
         let built = folder.path().join("built");
@@ -272,6 +272,12 @@ mod tests {
         for name in SERVICES.into_iter().chain(MORE) {
             std::fs::write(built.join(name), name).unwrap();
         }
+        (folder, layout, built)
+    }
+
+    #[test]
+    fn only_what_differs_is_installed() {
+        let (_folder, layout, built) = programs();
         assert!(!is_installed(&layout, &built));
         assert!(install_from(&layout, &built).unwrap(), "the first time");
         assert!(is_installed(&layout, &built));
@@ -300,13 +306,7 @@ mod tests {
 
     #[test]
     fn what_was_in_use_last_is_kept_and_gone_back_to() {
-        let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::new(&folder.path().join("data"), folder.path());
-        let built = folder.path().join("built");
-        std::fs::create_dir_all(&built).unwrap();
-        for name in SERVICES.into_iter().chain(MORE) {
-            std::fs::write(built.join(name), name).unwrap();
-        }
+        let (_folder, layout, built) = programs();
         let install = |content: &str| {
             std::fs::write(built.join(SERVICES[0]), content).unwrap();
             assert!(install_from(&layout, &built).unwrap());

@@ -16,20 +16,13 @@ use crate::failure::{Exit, Failure};
 use crate::support::{self, Evidence};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// What a host may run beside the services.
+const BESIDE: [&str; 5] = ["agent", "kafka", "postgresql", "ferretdb", "registry"];
+
 /// Everything that a host may run.
-const PROGRAMS: [&str; 11] = [
-    "application-manager",
-    "scheduler",
-    "deployer",
-    "sensor-manager",
-    "action-manager",
-    "monitor",
-    "agent",
-    "kafka",
-    "postgresql",
-    "ferretdb",
-    "registry",
-];
+fn all_programs() -> impl Iterator<Item = &'static str> {
+    SERVICES.into_iter().chain(BESIDE)
+}
 
 /// Which lines of logs are wanted.
 #[derive(Debug, Clone, Default)]
@@ -57,10 +50,11 @@ pub enum Acquaintance {
 
 /// A program that hosts may run; another name would go into a shell of root.
 fn known(program: Option<&str>) -> Result<(), Failure> {
-    match program.filter(|program| !PROGRAMS.contains(program)) {
+    match program.filter(|program| !all_programs().any(|known| known == *program)) {
         None => Ok(()),
         Some(program) => {
-            let message = format!("there is no program `{program}`; allowed: {}", PROGRAMS.join(", "));
+            let all: Vec<&str> = all_programs().collect();
+            let message = format!("there is no program `{program}`; allowed: {}", all.join(", "));
             Err(Failure::new(Exit::Usage, message))
         }
     }
@@ -104,7 +98,7 @@ impl Fleet {
             format!("{status}\n{away}")
         });
         evidence.insert("status.txt".to_owned(), support::told(status));
-        let journals = PROGRAMS.map(|program| {
+        let journals = all_programs().map(|program| {
             let lines = Lines {
                 program: Some(program.to_owned()),
                 count: support::LINES,
@@ -128,7 +122,7 @@ impl Fleet {
         let units = |program: &str| format!(" -u {name}-{program}.service -u {name}-standin@{program}.service");
         let units: String = match &wanted.program {
             Some(program) => units(program),
-            None => PROGRAMS.into_iter().map(units).collect(),
+            None => all_programs().map(units).collect(),
         };
         let since = wanted.since.as_ref().map(|since| format!(" --since {}", quote(since)));
         let all = format!(
@@ -301,7 +295,7 @@ mod tests {
 
     #[test]
     fn only_what_is_a_program_is_one() {
-        for program in PROGRAMS {
+        for program in all_programs() {
             assert!(known(Some(program)).is_ok());
         }
         for other in ["", "network", "../x", "scheduler; reboot"] {

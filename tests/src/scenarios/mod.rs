@@ -84,6 +84,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "an_application_reaches_nothing_but_the_agent" => boundaries::network,
     "only_accounts_may_and_only_what_is_theirs" => wires::accounts,
     "every_service_killed_at_500_readings_a_second" => exactness::services,
+    "an_upgrade_and_a_rollback_under_traffic" => upgrade::there_and_back,
     "container_kafka_and_mongodb_killed" => exactness::infrastructure,
     "latency_beside_kafka_itself" => measured::latency,
     "the_demo_switches_its_fan" => lifecycle::demo,

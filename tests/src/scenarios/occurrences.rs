@@ -56,7 +56,7 @@ impl Occurrences {
         Ok(Self { schedules })
     }
 
-    /// Waits until each has become one instance that succeeded.
+    /// Waits until each has become one instance that succeeded, and removes the schedules.
     pub(super) async fn end(self, admin: &Client) -> Result<()> {
         until("every occurrence has run once", ENDED, || async {
             let instances = admin.list("/api/v1/instances").await?;
@@ -71,6 +71,10 @@ impl Occurrences {
             ensure!(states.iter().all(|own| own == &["succeeded"]), "{states:?}");
             Ok(Some(()))
         })
-        .await
+        .await?;
+        for schedule in &self.schedules {
+            admin.delete(&format!("/api/v1/schedules/{schedule}")).await?;
+        }
+        Ok(())
     }
 }
