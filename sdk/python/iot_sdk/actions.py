@@ -77,6 +77,17 @@ class Actions:
                 return {"id": command, "state": "queued"}
             raise
 
+    def close(self) -> None:
+        """Gives the connection back, unless an action is under way on it; the next one takes another."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        finally:
+            self._lock.release()
+
     def _post(self, path: str, key: str, body: dict[str, Any], patience: float | None) -> str:
         content = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}

@@ -83,6 +83,7 @@ class Runner:
             finally:
                 self.actions.session = None
                 self._stream.close()
+                self.actions.close()
             if status is not None:
                 return status
             if self._checkpoints.progressed:

@@ -11,6 +11,7 @@ import http.server
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 import urllib.parse
@@ -143,6 +144,15 @@ BINDING = {
 }
 
 
+class HttpServer(http.server.ThreadingHTTPServer):
+    """Has nothing to say when a client goes away."""
+
+    def handle_error(self, request, client_address):
+        """Says what went wrong, but for a connection that was lost."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class Platform:
     """One instance's stream and actions."""
 
@@ -178,7 +188,7 @@ class Platform:
             def log_message(self, *_):
                 pass
 
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = HttpServer(("127.0.0.1", 0), Handler)
         self.http.daemon_threads = True
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 

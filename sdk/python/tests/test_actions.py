@@ -65,6 +65,7 @@ class KeptConnections(unittest.TestCase):
         address = f"http://127.0.0.1:{self.server.server_port}"
         actions = Actions(Settings(readings=address, actions=address, token_file=self.token), lambda _seconds: True)
         actions.session = 1
+        self.addCleanup(actions.close)
         return actions
 
     def test_a_command_that_another_copy_took_is_queued_until_all_know_it(self):
