@@ -5,12 +5,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"log"
+	"log/slog"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // FerretDB 1.24 asks PostgreSQL whether `_jsonb->'field' @> value`. No B-tree index answers that, and it makes no other: every
@@ -70,7 +71,7 @@ func keepIndexes(ctx context.Context, url string) {
 			said = err.Error()
 		}
 		if said != "" && said != told {
-			log.Printf("an index is not made yet, look-ups are slow until it is: %s", said)
+			slog.Error("an index is not made yet, look-ups are slow until it is", "error", said)
 		}
 		told = said
 		select {
@@ -80,9 +81,18 @@ func keepIndexes(ctx context.Context, url string) {
 	}
 }
 
+// connect opens one connection as FerretDB opens many: what the URL says of its pool is no setting of PostgreSQL.
+func connect(ctx context.Context, url string) (*pgx.Conn, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.ConnectConfig(ctx, config.ConnConfig)
+}
+
 // makeTwins makes the twins that are missing.
 func makeTwins(ctx context.Context, url string) error {
-	connection, err := pgx.Connect(ctx, url)
+	connection, err := connect(ctx, url)
 	if err != nil {
 		return err
 	}

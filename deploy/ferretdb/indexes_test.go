@@ -65,7 +65,7 @@ func TestLookUpsUseTheTwins(t *testing.T) {
 	if err != nil || count != 50 {
 		t.Fatal(count, err)
 	}
-	connection, err := pgx.Connect(ctx, url)
+	connection, err := connect(ctx, url)
 	if err != nil {
 		t.Fatal(err)
 	}
