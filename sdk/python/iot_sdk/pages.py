@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.server
 import json
 import logging
+import select
+import socket
 import threading
 import time
 import urllib.parse
@@ -23,6 +25,8 @@ log = logging.getLogger("iot_sdk")
 LARGEST_BODY = 1024 * 1024
 MOST_LIVE = 64
 """Live connections at once; each holds a thread."""
+SILENT_PEER_MS = 30_000
+"""After so long without a sign from a browser's host, what was sent to it counts as lost."""
 
 
 @dataclass
@@ -190,12 +194,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return response
 
     def _stream(self, route: _Route, path: str, query: dict[str, str]) -> None:
-        """Sends an event when the data has changed, and a comment now and then to notice who has gone."""
+        """Sends an event when the data has changed, and a comment now and then to notice a host that has gone."""
         if not self.live.acquire(blocking=False):
             self._send(Response("too many live connections", 503, "text/plain; charset=utf-8", {"Retry-After": "5"}))
             return
         try:
             self.close_connection = True
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_PEER_MS)
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Cache-Control", "no-store")
@@ -203,7 +209,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
             self.end_headers()
             last, spoke = None, time.monotonic()
-            while not self.runner.stopping:
+            gone = False
+            while not gone and not self.runner.stopping:
                 data = json.dumps(route.handler(self._request(path, query, b"")), ensure_ascii=False)
                 now = time.monotonic()
                 if data != last:
@@ -212,13 +219,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 elif now - spoke > 10:
                     self.wfile.write(b": still here\n\n")
                     spoke = now
-                time.sleep(route.every or 1.0)
+                gone = self._leaves_within(route.every or 1.0)
         except OSError:
             pass  # the browser has gone
         except Exception:
             log.exception("live data of %s failed", path)
         finally:
             self.live.release()
+
+    def _leaves_within(self, seconds: float) -> bool:
+        """Waits; ends early when the browser closes the connection, which it has no other reason to write to."""
+        watch = select.poll()
+        watch.register(self.connection, select.POLLIN)
+        if not watch.poll(seconds * 1000):
+            return False
+        if not self.connection.recv(1, socket.MSG_PEEK):
+            return True
+        time.sleep(seconds)
+        return False
 
     def _send(self, response: Response) -> None:
         body = response.body.encode() if isinstance(response.body, str) else response.body

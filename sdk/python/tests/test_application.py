@@ -5,6 +5,8 @@ import json
 import signal
 import urllib.request
 
+from iot_sdk.pages import MOST_LIVE
+
 from .platform_server import BINDING, Platform, reading
 from .running import RunningCase, free_port
 
@@ -238,3 +240,16 @@ class PagesServed(RunningCase):
         self.platform.readings.append(reading(6))
         self.assertEqual(response.readline(), b"\n")
         self.assertEqual(response.readline(), b'data: {"count": 6, "limit": 3}\n')
+
+    def test_who_leaves_makes_room_for_others_at_once(self):
+        for _ in range(2 * MOST_LIVE):
+            self.assertEqual(self.leave_after_one_event(), b'data: {"count": 5, "limit": 3}\n')
+
+    def leave_after_one_event(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection.request("GET", "/live")
+        response = connection.getresponse()
+        line = response.readline()
+        response.close()
+        connection.close()
+        return line
