@@ -17,6 +17,8 @@ use crate::retention::{self, Removal};
 
 /// Time between two looks at images when nobody wakes the loop.
 const LOOK: Duration = Duration::from_secs(60);
+/// The same after one that failed.
+const SOON: Duration = Duration::from_secs(5);
 /// Time between two looks at instances that ended: there may be many, and days do not pass faster.
 const RARELY: Duration = Duration::from_secs(3600);
 
@@ -31,7 +33,7 @@ pub(crate) struct Cleaner {
     pub(crate) settings: Arc<Settings>,
     /// One copy cleans up.
     pub(crate) duty: Duty,
-    /// A version was discarded.
+    /// A version was discarded, or a container could not be started, perhaps for want of its image.
     pub(crate) wake: Arc<Notify>,
     /// Something is to be built.
     pub(crate) build: Arc<Notify>,
@@ -42,13 +44,11 @@ impl Cleaner {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut looked: Option<Instant> = None;
         loop {
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = tokio::time::sleep(LOOK) => {}
-            }
             self.duty.taken().await;
+            let mut pause = LOOK;
             if let Err(error) = self.restore_images().await {
                 tracing::debug!("whether the registry has every image is looked at again soon: {error:#}");
+                pause = SOON;
             }
             if let Err(error) = self.remove_images().await {
                 tracing::debug!("images of deleted applications stay for now: {error:#}");
@@ -58,6 +58,10 @@ impl Cleaner {
                     Ok(()) => looked = Some(Instant::now()),
                     Err(error) => tracing::debug!("instances that ended stay for now: {error:#}"),
                 }
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     }

@@ -13,7 +13,7 @@ use runtime::store::Stored;
 use runtime::{ApplyError, Bus, BusError, Change, Context, Duty, Entities, Record};
 use tokio::sync::Notify;
 
-use crate::docker::{Engine, EngineError, Observed};
+use crate::docker::{Engine, EngineError, Observed, TaskSeen, TaskState};
 use crate::handlers::changed;
 use crate::probe::{Address, Probes};
 use crate::reconcile::{self, Facts, Image, Step};
@@ -44,6 +44,8 @@ pub(crate) struct Executor {
     part: Part,
     wake: Arc<Notify>,
     duty: Duty,
+    /// An image may be missing.
+    missing: Arc<Notify>,
     /// What the Engine refused, and until when it is not asked again.
     refused: HashMap<InstanceId, (String, Timestamp)>,
 }
@@ -55,7 +57,7 @@ impl Executor {
         key: TokenKey,
         instances: Entities<InstanceRecord>,
         versions: Entities<VersionRecord>,
-        (wake, duty): (Arc<Notify>, Duty),
+        (wake, missing, duty): (Arc<Notify>, Arc<Notify>, Duty),
     ) -> Self {
         Self {
             settings: context.settings.clone(),
@@ -68,6 +70,7 @@ impl Executor {
             part: context.health.part("docker engine"),
             wake,
             duty,
+            missing,
             refused: HashMap::new(),
         }
     }
@@ -184,6 +187,10 @@ impl Executor {
             return Ok(stored.entity.clone());
         };
         let (id, now) = (instance.id, Timestamp::now());
+        let tasks = observed.tasks.get(&id).map(Vec::as_slice).unwrap_or_default();
+        if tasks.iter().any(|task| is_new_rejection(task, &stored.entity)) {
+            self.missing.notify_one();
+        }
         self.refused.retain(|_, (_, until)| *until > now);
         let allowed = self.settings.limits.instances;
         let full = format!("{launched} instances run; allowed are {allowed} (`limits.instances` in config.json)");
@@ -194,7 +201,7 @@ impl Executor {
                 .cloned()
                 .unwrap_or(Image::Unknown),
             service: observed.services.get(&id),
-            tasks: observed.tasks.get(&id).map(Vec::as_slice).unwrap_or_default(),
+            tasks,
             secret: observed.secrets.get(&id).map(String::as_str),
             full: (launched >= allowed).then_some(full),
             refusal: self.refused.get(&id).map(|(why, _)| why.clone()),
@@ -329,6 +336,11 @@ impl Executor {
 fn is_stuck(record: &InstanceRecord) -> bool {
     let state = record.instance.as_ref().map(|instance| &instance.state);
     matches!(state, Some(InstanceState::Failing { .. } | InstanceState::Starting))
+}
+
+/// Whether a container could not be started, which nobody has looked at yet.
+fn is_new_rejection(task: &TaskSeen, record: &InstanceRecord) -> bool {
+    task.state == TaskState::Rejected && !record.ends.counted.contains(&task.id)
 }
 
 /// Whether it takes one of the places for instances.

@@ -128,11 +128,11 @@ pub async fn run(context: runtime::Context) -> anyhow::Result<()> {
         bus: context.bus.clone(),
         settings: context.settings.clone(),
         duty: duty.clone(),
-        wake: clean,
+        wake: clean.clone(),
         build,
     };
     context.spawn_until_shutdown("cleaner", cleaner.run());
-    let executor = Executor::new(&context, engine, key, instances, versions, (reconcile, duty));
+    let executor = Executor::new(&context, engine, key, instances, versions, (reconcile, clean, duty));
     context.spawn_until_shutdown("executor", executor.run());
     Ok(())
 }

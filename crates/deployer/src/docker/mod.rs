@@ -163,7 +163,7 @@ pub(crate) struct ServiceSeen {
     pub(crate) version: u64,
     /// Hash of the plan it was made of.
     pub(crate) plan: String,
-    /// Copies wanted; none for one that runs to completion.
+    /// Copies wanted.
     pub(crate) replicas: Option<u32>,
 }
 

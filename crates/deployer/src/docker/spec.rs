@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use bollard::models::{
     EndpointPortConfig, EndpointPortConfigProtocolEnum, EndpointPortConfigPublishModeEnum, EndpointSpec,
     EndpointSpecModeEnum, Limit, Mount, MountTmpfsOptions, MountType, NetworkAttachmentConfig, ResourceObject,
-    ServiceSpec, ServiceSpecMode, ServiceSpecModeReplicated, ServiceSpecModeReplicatedJob, TaskSpec,
-    TaskSpecContainerSpec, TaskSpecContainerSpecFile, TaskSpecContainerSpecSecrets, TaskSpecLogDriver,
-    TaskSpecResources, TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum,
+    ServiceSpec, ServiceSpecMode, ServiceSpecModeReplicated, TaskSpec, TaskSpecContainerSpec,
+    TaskSpecContainerSpecFile, TaskSpecContainerSpecSecrets, TaskSpecLogDriver, TaskSpecResources,
+    TaskSpecRestartPolicy, TaskSpecRestartPolicyConditionEnum,
 };
 
 use super::{Engine, PLAN};
@@ -31,7 +31,7 @@ impl Engine {
         ServiceSpec {
             name: Some(plan.name.clone()),
             labels: Some(labels),
-            mode: Some(mode(plan, replicas)),
+            mode: Some(mode(replicas)),
             endpoint_spec: Some(endpoints(plan)),
             task_template: Some(TaskSpec {
                 container_spec: Some(container(plan, self.labels(plan.instance), secret)),
@@ -46,17 +46,9 @@ impl Engine {
     }
 }
 
-fn mode(plan: &ServicePlan, replicas: u32) -> ServiceSpecMode {
-    if plan.to_completion {
-        let job = ServiceSpecModeReplicatedJob {
-            max_concurrent: Some(1),
-            total_completions: Some(1),
-        };
-        return ServiceSpecMode {
-            replicated_job: Some(job),
-            ..ServiceSpecMode::default()
-        };
-    }
+/// Also for what runs to completion, which `restarts` lets run once: of the Swarm's jobs, tasks and containers stay for good when their
+/// service is removed (moby/moby#44312).
+fn mode(replicas: u32) -> ServiceSpecMode {
     let replicated = ServiceSpecModeReplicated {
         replicas: Some(i64::from(replicas)),
     };

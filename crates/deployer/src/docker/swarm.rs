@@ -228,8 +228,7 @@ fn task_seen(task: &Task, nodes: &BTreeMap<String, Node>, local: &Local) -> Task
         id: task.id.clone().unwrap_or_default(),
         service: task.service_id.clone().unwrap_or_default(),
         state,
-        wanted: task.desired_state.map_or(TaskState::Pending, state_of) == TaskState::Running
-            || task.desired_state == Some(bollard::models::TaskState::COMPLETE),
+        wanted: task.desired_state.map_or(TaskState::Pending, state_of) == TaskState::Running,
         created: moment(task.created_at.as_deref()),
         since: moment(status.timestamp.as_deref()),
         error: status.err.filter(|error| !error.is_empty()),

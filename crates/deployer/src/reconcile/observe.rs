@@ -13,6 +13,8 @@ use crate::records::End;
 pub(super) const SETTLED_MILLIS: i64 = 2000;
 /// Times that a run to completion is started again when it was ended from outside.
 pub(super) const RETRIES: u32 = 5;
+/// So long after a container has begun the Swarm still may say where its pages are published.
+pub(super) const PORTS_MILLIS: i64 = 15_000;
 /// Ends that are remembered as counted; the Swarm shows the last five of each copy.
 const COUNTED: usize = 100;
 
@@ -70,6 +72,7 @@ impl Case<'_> {
 
     fn observe_service(&mut self, service: &ServiceSeen, plan: ServicePlan, tasks: &[&TaskSeen]) {
         self.count_ends(tasks);
+        self.begin_without_ports_anew(tasks);
         let (now, ends) = (self.facts.now, &mut self.record.ends);
         let ran = |task: &&&TaskSeen| task.state == TaskState::Running && task.wanted;
         let longest = tasks.iter().filter(ran).map(|task| now.millis_since(task.since)).max();
@@ -158,6 +161,32 @@ impl Case<'_> {
         }
         let surplus = ends.counted.len().saturating_sub(COUNTED);
         ends.counted.drain(..surplus);
+    }
+
+    /// A Swarm that chooses its leader while a container begins may lose on which port of the host its pages are, for good: nobody would
+    /// reach them. Another container says it again, and what the application remembers is in its checkpoint.
+    fn begin_without_ports_anew(&mut self, tasks: &[&TaskSeen]) {
+        let (Some(page), now) = (&self.instance.spec.version.manifest.page, self.facts.now) else {
+            return;
+        };
+        let ends = &mut self.record.ends;
+        let silent = tasks.iter().find(|task| {
+            task.state == TaskState::Running
+                && task.wanted
+                && now.millis_since(task.since) >= PORTS_MILLIS
+                && !task.ports.iter().any(|(target, _)| *target == page.port)
+                && !ends.counted.contains(&task.id)
+        });
+        let Some(task) = silent.filter(|_| ends.hold_until.is_none()) else {
+            return;
+        };
+        ends.counted.push(task.id.clone());
+        ends.last = Some(End {
+            at: now,
+            why: "Docker does not say where its pages are published; its container begins anew".to_owned(),
+        });
+        ends.hold_until = Some(now.plus_millis(SWARM_DELAY_MILLIS));
+        self.instance.restarts = self.instance.restarts.saturating_add(1);
     }
 
     /// A run to completion: its first task decides, unless it was ended from outside.
