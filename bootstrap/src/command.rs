@@ -1,6 +1,7 @@
 //! Running other programs: their output as text, or into a log file.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -29,6 +30,46 @@ pub(crate) async fn text(mut command: Command) -> Result<String> {
     bail!(
         "`{}` ended with {}: {}",
         shown(&command),
+        output.status,
+        last_lines(&error, 5).join(" / ")
+    )
+}
+
+/// Runs it with its output in a file that only this account may read.
+pub(crate) async fn to_file(mut command: Command, path: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let file = options
+        .open(path)
+        .with_context(|| format!("could not write {}", path.display()))?;
+    command.stdout(file);
+    well(command).await
+}
+
+/// Runs it with a file as its input.
+pub(crate) async fn from_file(mut command: Command, path: &Path) -> Result<()> {
+    let file = std::fs::File::open(path).with_context(|| format!("could not read {}", path.display()))?;
+    command.stdin(file).stdout(Stdio::null());
+    well(command).await
+}
+
+/// Runs it; what it complained of is in the error.
+async fn well(mut command: Command) -> Result<()> {
+    let name = shown(&command);
+    let running = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not run {name}"))?;
+    let output = running
+        .wait_with_output()
+        .await
+        .with_context(|| format!("could not wait for {name}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let error = String::from_utf8_lossy(&output.stderr);
+    bail!(
+        "`{name}` ended with {}: {}",
         output.status,
         last_lines(&error, 5).join(" / ")
     )

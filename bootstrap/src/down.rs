@@ -23,10 +23,13 @@ impl Installation {
             "services: were not running"
         });
         if engine::answers().await {
-            engine::remove_services(&self.config.name)
+            let ends = engine::remove_services(&self.config.name)
                 .await
                 .context("could not stop the applications")?;
-            engine::clear_network(&self.names().network).await;
+            if !ends.is_zero() {
+                reporter.says(&format!("applications: have {} s to end", ends.as_secs()));
+            }
+            engine::clear_network(&self.names().network, ends).await;
             reporter.says("applications: stopped");
         }
         Ok(stopped)

@@ -10,6 +10,7 @@ use tokio::process::Command;
 use crate::command::{command, find, succeeds, text, wait_until};
 use crate::files;
 use crate::layout::Layout;
+use crate::network_store;
 use crate::supervisor::{Program, Supervisor};
 
 /// Where the Engine listens.
@@ -73,7 +74,8 @@ fn program() -> Result<Program> {
         bail!("dockerd is not installed")
     };
     let options = "--no-new-privileges --log-opt max-size=10m --log-opt max-file=3";
-    let mut program = Program::new("engine", &format!("{} {options}", dockerd.display()));
+    let runner = network_store::runner(&format!("{} {options}", dockerd.display()))?;
+    let mut program = Program::new("engine", &runner.display().to_string());
     program.stop_wait_seconds = 60;
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
         if let Ok(value) = std::env::var(name).or_else(|_| std::env::var(name.to_lowercase())) {
@@ -125,27 +127,44 @@ pub(crate) async fn image_id(tag: &str) -> Option<String> {
         .ok()
 }
 
-/// Removes Swarm services, secrets and containers of an installation.
-pub(crate) async fn remove_services(installation: &str) -> Result<()> {
+/// Removes Swarm services and secrets of an installation; returns how long their containers may take to end.
+pub(crate) async fn remove_services(installation: &str) -> Result<Duration> {
     let label = format!("label={}={installation}", crate::network::LABEL);
+    let mut longest = Duration::ZERO;
     for kind in ["service", "secret"] {
         let ids = text(docker([kind, "ls", "-q", "--filter", &label])).await?;
-        if !ids.is_empty() {
-            let mut remove = docker([kind, "rm"]);
-            remove.args(ids.split_whitespace());
-            text(remove).await?;
+        if ids.is_empty() {
+            continue;
         }
+        if kind == "service" {
+            longest = longest_end(&ids).await;
+        }
+        let mut remove = docker([kind, "rm"]);
+        remove.args(ids.split_whitespace());
+        text(remove).await?;
     }
-    Ok(())
+    Ok(longest)
 }
 
-/// Removes containers that are left on a network and waits until none is.
-pub(crate) async fn clear_network(network: &str) -> bool {
-    let filter = format!("network={network}");
+async fn longest_end(services: &str) -> Duration {
+    let format = "{{json .Spec.TaskTemplate.ContainerSpec.StopGracePeriod}}";
+    let mut inspect = docker(["service", "inspect", "--format", format]);
+    inspect.args(services.split_whitespace());
+    // One that is gone meanwhile has ended.
+    let nanoseconds = text(inspect).await.unwrap_or_default();
+    let longest = nanoseconds.lines().filter_map(|line| line.parse().ok()).max();
+    Duration::from_nanos(longest.unwrap_or_default())
+}
+
+/// Waits until no container is on a network. The Swarm has `ends` to end its own: with the last one it takes the network from this
+/// host, and does not where that container was taken from it. What is left then belongs to nobody, and is removed.
+pub(crate) async fn clear_network(network: &str, ends: Duration) -> bool {
+    const SWARM_REMOVES: Duration = Duration::from_secs(15);
+    if wait_until(ends + SWARM_REMOVES, async || containers(network).await.is_empty()).await {
+        return true;
+    }
     wait_until(Duration::from_secs(30), async || {
-        let ids = text(docker(["ps", "-aq", "--filter", &filter]))
-            .await
-            .unwrap_or_default();
+        let ids = containers(network).await;
         if ids.is_empty() {
             return true;
         }
@@ -155,6 +174,14 @@ pub(crate) async fn clear_network(network: &str) -> bool {
         false
     })
     .await
+}
+
+/// Ids of the containers on a network, also of those that have ended.
+async fn containers(network: &str) -> String {
+    let filter = format!("network={network}");
+    text(docker(["ps", "-aq", "--filter", &filter]))
+        .await
+        .unwrap_or_default()
 }
 
 /// Removes images whose name matches.

@@ -61,6 +61,15 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The same for programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "event": "failed", "exit": self.exit as u8, "step": self.step, "text": self.message, "advice": self.advice, "resume": self.resume,
+        })
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::new(Exit::Failed, format!("{error:#}"))

@@ -6,34 +6,20 @@ use anyhow::{Context as _, Result};
 use common::config::Config;
 
 use crate::accounts::{self, Passwords};
-use crate::command::logged;
-use crate::engine;
 use crate::files;
+use crate::go_program::FERRETDB;
 use crate::layout::{Layout, account};
+use crate::postgresql;
 use crate::settings::database;
 use crate::supervisor::Program;
-use crate::{postgresql, tools};
-
-fn sources(layout: &Layout) -> PathBuf {
-    layout.deploy().join("ferretdb")
-}
-
-fn version(layout: &Layout) -> String {
-    files::tree_fingerprint(&sources(layout))
-}
-
-/// The built program in the machine-wide cache.
-fn cached(layout: &Layout) -> PathBuf {
-    Layout::cache().join(format!("ferretdb-{}", version(layout)))
-}
 
 fn installed(layout: &Layout) -> PathBuf {
-    layout.part("ferretdb").join(version(layout)).join("ferretdb")
+    layout.part("ferretdb").join(FERRETDB.version(layout)).join("ferretdb")
 }
 
 /// Whether this machine has a built program, so that no Go is needed.
 pub(crate) fn is_cached(layout: &Layout) -> bool {
-    cached(layout).exists() || installed(layout).exists()
+    FERRETDB.is_cached(layout) || installed(layout).exists()
 }
 
 /// The accounts and what they may do, among the secrets.
@@ -54,31 +40,11 @@ pub(crate) fn present(config: &Config, layout: &Layout) -> bool {
     installed(layout).exists() && layout.run("ferretdb").exists() && users_known
 }
 
-/// Builds it, unless this machine's cache has it, and returns where it is.
-pub(crate) async fn build(layout: &Layout, log: &Path) -> Result<PathBuf> {
-    let cached = cached(layout);
-    engine::cache()?;
-    if !cached.exists() {
-        let temporary = cached.with_extension("new");
-        let mut build = tools::go()?;
-        build
-            .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
-            .arg(&temporary)
-            .arg(".");
-        build.current_dir(sources(layout));
-        logged(build, log)
-            .await
-            .context("could not build FerretDB with its write gate")?;
-        std::fs::rename(&temporary, &cached).context("could not keep the built FerretDB")?;
-    }
-    Ok(cached)
-}
-
 /// Builds and installs it.
 pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result<()> {
     let installed = installed(layout);
     if !installed.exists() {
-        let cached = build(layout, log).await?;
+        let cached = FERRETDB.build(layout, log).await?;
         let folder = installed.parent().context("no folder")?;
         files::create_dir(folder)?;
         let temporary = folder.join("new");

@@ -10,15 +10,19 @@ use crate::network::Subnet;
 /// Words of the script for hosts.
 const SCRIPT: &str = r#"
 fail() { echo "$*" >&2; exit 1; }
+steady() { [ "$(cat "/sys/class/net/$bridge/addr_assign_type")" = 3 ]; } # 3: set by somebody
 if [ "$verb" = apply ]; then
   ip link show dev "$bridge" >/dev/null 2>&1 || ip link add name "$bridge" type bridge || fail no bridge
   ip -4 -o addr show dev "$bridge" | grep -q "inet $address" || ip addr add "$address" dev "$bridge" || fail no address
+  # It would take the address of one of its containers, and change it when that one ends: the others then miss the agent for a minute.
+  steady || ip link set dev "$bridge" address "$(cat "/sys/class/net/$bridge/address")" || fail no steady address
   # No way around the rules over IPv6.
   [ ! -e "/proc/sys/net/ipv6/conf/$bridge/disable_ipv6" ] || echo 1 > "/proc/sys/net/ipv6/conf/$bridge/disable_ipv6"
   ip link set "$bridge" up
   iptables -w -N DOCKER-USER 2>/dev/null
 else
   ip -4 -o addr show dev "$bridge" | grep -q "inet $address" || fail no bridge
+  steady || fail the hardware address of the bridge may change
 fi
 chain() {
   if [ "$verb" = apply ]; then

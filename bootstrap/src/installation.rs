@@ -20,7 +20,7 @@ use crate::progress::Reporter;
 use crate::settings::HostFacts;
 use crate::steps::{self, Step};
 use crate::supervisor::Supervisor;
-use crate::{command, files, preflight, release, secrets, settings};
+use crate::{command, files, preflight, release, restore, secrets, settings};
 
 /// What is decided once for a host and kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +97,7 @@ impl Installation {
         let began = Instant::now();
         self.preflight().await?;
         let _lock = lock(reporter).await?;
+        restore::empty(self, reporter).await?;
         if self.options.rotate {
             if !self.layout.marker().exists() {
                 return Err(Failure::new(
@@ -179,7 +180,7 @@ impl Installation {
         Ok(done.changed)
     }
 
-    async fn preflight(&self) -> Result<(), Failure> {
+    pub(crate) async fn preflight(&self) -> Result<(), Failure> {
         let found = preflight::look(&self.config, &self.layout).await;
         let problems = preflight::problems(&found, &self.config.data_dir);
         if problems.is_empty() {
@@ -280,7 +281,7 @@ impl Installation {
         Ok(subnet)
     }
 
-    fn keep(&self, choices: Choices) -> Result<Choices> {
+    pub(crate) fn keep(&self, choices: Choices) -> Result<Choices> {
         files::write(&self.layout.choices(), &serde_json::to_string_pretty(&choices)?, 0o644)?;
         Ok(choices)
     }
@@ -303,6 +304,7 @@ impl Installation {
             address: own_address(),
             gateway: subnet.gateway(),
             ca_bundle: ca_bundle(),
+            restored: self.layout.restored().exists(),
             registry_access: Passwords::read(&self.layout)?.registry_access(),
             mongodb_accounts: self.config.mongodb.mode == Mode::Managed && self.server().await == Server::Ferretdb,
         };
@@ -339,17 +341,15 @@ fn own_address() -> String {
 }
 
 /// Two commands do not change one machine at once.
-async fn lock(reporter: &dyn Reporter) -> Result<std::fs::File> {
+pub(crate) async fn lock(reporter: &dyn Reporter) -> Result<std::fs::File> {
     let path = Layout::machine().join("bootstrap.lock");
     files::create_dir(&Layout::machine())?;
     let file = std::fs::File::create(&path).with_context(|| format!("could not open {}", path.display()))?;
     if file.try_lock().is_err() {
         reporter.says("another bootstrap command is at work; waiting for it");
-        let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
-        return waiting
-            .await
-            .context("waiting was interrupted")?
-            .context("could not lock");
+        while file.try_lock().is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
     Ok(file)
 }

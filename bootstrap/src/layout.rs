@@ -55,6 +55,12 @@ impl Layout {
         self.etc().join("choices.json")
     }
 
+    /// Says that the database comes from a backup.
+    #[must_use]
+    pub fn restored(&self) -> PathBuf {
+        self.etc().join("restored")
+    }
+
     /// One file per secret.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {

@@ -57,7 +57,8 @@ fn has_candidate(policy: &str) -> bool {
         .is_some_and(|version| version >= OLDEST)
 }
 
-fn data(layout: &Layout) -> PathBuf {
+/// Where `mongod` keeps its data.
+pub(crate) fn data(layout: &Layout) -> PathBuf {
     layout.part("mongodb")
 }
 

@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::command::{command, succeeds, text, wait_until};
 use crate::engine::{self, docker};
+use crate::network_store;
 
 /// Label on everything in the Engine that belongs to an installation.
 pub(crate) const LABEL: &str = "platform.installation";
@@ -155,8 +156,10 @@ pub(crate) async fn present(names: &Names, subnet: Subnet) -> bool {
     let format = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
     let local = text(docker(["network", "inspect", "--format", format, &names.local])).await;
     local.is_ok_and(|found| found == subnet.cidr())
+        && network_store::is_kept(names)
         && succeeds(docker(["network", "inspect", &names.network])).await
         && bridge_has(names, subnet).await
+        && is_steady(&names.bridge)
 }
 
 async fn bridge_has(names: &Names, subnet: Subnet) -> bool {
@@ -164,44 +167,37 @@ async fn bridge_has(names: &Names, subnet: Subnet) -> bool {
     shown.is_ok_and(|text| text.contains(&format!("inet {}/24", subnet.gateway())))
 }
 
+/// Whether the bridge keeps its hardware address. Else it has that of one of its containers, and another one when that ends: the other
+/// containers then look for the node agent at an address that nobody has, for up to a minute.
+fn is_steady(bridge: &str) -> bool {
+    // 3 is `NET_ADDR_SET` of the kernel: somebody chose it.
+    std::fs::read_to_string(format!("/sys/class/net/{bridge}/addr_assign_type")).is_ok_and(|kind| kind.trim() == "3")
+}
+
+/// Removes what the Engine has of an installation of this name that is no more: where that was removed while the Engine did not run, its
+/// applications would begin again with the Engine, and its addresses would count as taken.
+pub(crate) async fn forget(installation: &str, names: &Names) -> Result<()> {
+    let ends = engine::remove_services(installation).await?;
+    engine::clear_network(&names.network, ends).await;
+    ensure!(remove(names).await, "{}", held(names));
+    Ok(())
+}
+
 /// Creates what is missing.
 pub(crate) async fn create(installation: &str, names: &Names, subnet: Subnet) -> Result<()> {
-    let label = format!("{LABEL}={installation}");
     let addresses = "{{range .IPAM.Config}}{{.Subnet}}{{end}}";
     let found = text(docker(["network", "inspect", "--format", addresses, &names.local])).await;
     if found.is_ok_and(|found| found != subnet.cidr()) {
-        // Of an installation of this name that is no more: its containers would move the bridge away from the node agent. Where it was
-        // removed while the Engine did not run, its applications are still there, and would begin again with the Engine.
-        engine::remove_services(installation).await?;
-        engine::clear_network(&names.network).await;
-        ensure!(remove(names).await, "{}", held(names));
+        // Its containers would move the bridge away from the node agent.
+        forget(installation, names).await?;
     }
+    // Published ports of applications are for this host's proxy only.
+    let make = config_only(installation, names, subnet, Ipv4Addr::LOCALHOST);
+    network_store::keep(names, &make).await?;
     if !succeeds(docker(["network", "inspect", &names.local])).await {
-        let gateway = subnet.gateway().to_string();
-        let bridge = format!("com.docker.network.bridge.name={}", names.bridge);
-        text(docker([
-            "network",
-            "create",
-            "--config-only",
-            "--subnet",
-            &subnet.cidr(),
-            "--gateway",
-            &gateway,
-            "--label",
-            &label,
-            "-o",
-            &bridge,
-            "-o",
-            "com.docker.network.bridge.enable_icc=false",
-            "-o",
-            "com.docker.network.bridge.enable_ip_masquerade=false",
-            // Published ports of applications are for this host's proxy only.
-            "-o",
-            "com.docker.network.bridge.host_binding_ipv4=127.0.0.1",
-            &names.local,
-        ]))
-        .await
-        .context("could not create the host's part of the application network")?;
+        text(command("sh", ["-c", &make]))
+            .await
+            .context("could not create the host's part of the application network")?;
     }
     if !succeeds(docker(["network", "inspect", &names.network])).await {
         text(docker([
@@ -222,6 +218,24 @@ pub(crate) async fn create(installation: &str, names: &Names, subnet: Subnet) ->
     create_bridge(names, subnet).await
 }
 
+/// The command that makes a host's part of the application network. Published ports are bound to `binding`.
+pub(crate) fn config_only(installation: &str, names: &Names, subnet: Subnet, binding: Ipv4Addr) -> String {
+    let option = |name: &str, value: &str| format!("-o com.docker.network.bridge.{name}={value}");
+    let options = [
+        option("name", &names.bridge),
+        option("enable_icc", "false"),
+        option("enable_ip_masquerade", "false"),
+        option("host_binding_ipv4", &binding.to_string()),
+    ];
+    format!(
+        "docker network create --config-only --subnet {} --gateway {} --label {LABEL}={installation} {} {}",
+        subnet.cidr(),
+        subnet.gateway(),
+        options.join(" "),
+        names.local
+    )
+}
+
 /// The Engine would create the bridge with the first container and remove it with the last; the node agent needs its address
 /// always.
 async fn create_bridge(names: &Names, subnet: Subnet) -> Result<()> {
@@ -232,6 +246,11 @@ async fn create_bridge(names: &Names, subnet: Subnet) -> Result<()> {
     if !bridge_has(names, subnet).await {
         let address = format!("{}/24", subnet.gateway());
         text(command("ip", ["addr", "add", &address, "dev", bridge])).await?;
+    }
+    if !is_steady(bridge) {
+        let address = std::fs::read_to_string(format!("/sys/class/net/{bridge}/address"))?;
+        let address = address.trim();
+        text(command("ip", ["link", "set", "dev", bridge, "address", address])).await?;
     }
     // No way around the firewall rules over IPv6.
     let switch = format!("/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6");
@@ -253,13 +272,16 @@ pub(crate) async fn remove(names: &Names) -> bool {
     })
     .await;
     succeeds(command("ip", ["link", "delete", &names.bridge])).await;
+    if gone {
+        network_store::drop_kept(names);
+    }
     gone
 }
 
 /// What to do where the Engine keeps a network that nobody uses.
 pub(crate) fn held(names: &Names) -> String {
     format!(
-        "Docker holds the network `{}` of an earlier installation. When `docker network inspect {}` names nobody who uses it, Docker was ended together with its containers and has not noticed: stop Docker, move /var/lib/docker/network/files/local-kv.db away, start Docker",
+        "Docker holds the network `{}` of an earlier installation. When `docker network inspect {}` names nobody who uses it, Docker was ended together with its containers and has not noticed: restart Docker, it then forgets the network. Where it also has networks of others it does not: stop Docker, move /var/lib/docker/network/files/local-kv.db away, start Docker",
         names.local, names.network
     )
 }

@@ -51,6 +51,10 @@ pub struct Options {
     pub demo: bool,
     /// Whether all accounts get new passwords, and all hosts new certificates.
     pub rotate: bool,
+    /// For how many hosts something is done at once.
+    pub at_once: usize,
+    /// Whether somebody may be asked.
+    pub input: bool,
     /// How the command is called again, for messages.
     pub invocation: String,
     /// The verb and its arguments by which the same is done again, for messages.
@@ -71,6 +75,8 @@ impl Default for Options {
             scope: Scope::All,
             demo: false,
             rotate: false,
+            at_once: usize::MAX,
+            input: true,
             invocation: "cargo run --release -p bootstrap --".to_owned(),
             verb: "up".to_owned(),
         }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use common::config::{Config, Mode};
 
 use crate::command::{command, find, logged};
+use crate::go_program::REGISTRY;
 use crate::layout::Layout;
 use crate::mongodb::{self, Server};
 use crate::{ferretdb, files, postgresql, tools};
@@ -114,6 +115,7 @@ pub(crate) async fn missing_to_build(config: &Config, layout: &Layout) -> Missin
     missing
         .packages
         .retain(|package| !TO_RUN.contains(package) && *package != "postgresql");
+    missing.go |= !REGISTRY.is_cached(layout) && !tools::go_present().await;
     missing
 }
 
@@ -180,8 +182,8 @@ async fn go_release(log: &Path) -> Result<Option<String>> {
         }
     }
     bail!(
-        "FerretDB is built with Go 1.21 or newer, which this system does not have; install a newer Go and put it on the path, \
-         or set `mongodb.mode` to `external`"
+        "FerretDB, and the registry for many hosts, are built with Go 1.21 or newer, which this system does not have; \
+         install a newer Go and put it on the path"
     )
 }
 

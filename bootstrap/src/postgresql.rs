@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use common::config::Config;
 
-use crate::command::{command, logged, succeeds, text, wait_until};
+use crate::command::{command, from_file, logged, succeeds, text, wait_until};
 use crate::files;
 use crate::layout::{Layout, account};
 use crate::supervisor::Program;
@@ -157,6 +157,61 @@ pub(crate) async fn create_database(layout: &Layout) -> Result<()> {
     Ok(())
 }
 
+/// A tool of the version that made the cluster, as the account that may do everything.
+fn tool(layout: &Layout, tool: &str, args: &[&str]) -> Result<tokio::process::Command> {
+    let program = programs_for(&cluster(layout))?.join(tool);
+    let run = layout.run("postgresql").to_string_lossy().into_owned();
+    let mut command = command(program, ["-h", &run, "-U", ACCOUNT]);
+    command.args(args).current_dir("/");
+    Ok(command)
+}
+
+/// The command that writes the database to its output.
+pub(crate) fn dump(layout: &Layout) -> Result<tokio::process::Command> {
+    tool(layout, "pg_dump", &["--format=custom", DATABASE])
+}
+
+/// Fills the database anew from what [`dump`] wrote. Whoever is connected is put out.
+pub(crate) async fn fill(layout: &Layout, dump: &Path) -> Result<()> {
+    text(tool(layout, "dropdb", &["--if-exists", "--force", DATABASE])?).await?;
+    text(tool(layout, "createdb", &[DATABASE])?).await?;
+    let filling = tool(
+        layout,
+        "pg_restore",
+        &["--exit-on-error", "--no-owner", "--dbname", DATABASE],
+    )?;
+    from_file(filling, dump).await
+}
+
+/// Where the cluster is, to be begun anew.
+pub(crate) fn data(layout: &Layout) -> PathBuf {
+    cluster(layout)
+}
+
+/// How a dump begins.
+const MAGIC: &[u8] = b"PGDMP";
+
+/// Whether a file is a dump of the database.
+///
+/// # Errors
+/// When it is not: a tool may end well and have said nothing.
+pub(crate) fn is_dump(file: &Path) -> Result<()> {
+    let mut head = [0; MAGIC.len()];
+    let begun = std::fs::File::open(file).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut head));
+    ensure!(begun.is_ok() && head == MAGIC, "there is no dump of the database");
+    Ok(())
+}
+
+/// Whether the tools here can read a dump, where there are any.
+pub(crate) async fn is_readable(dump: &Path) -> Result<()> {
+    is_dump(dump)?;
+    let Some(tools) = programs() else { return Ok(()) };
+    let mut list = command(tools.join("pg_restore"), ["--list"]);
+    list.arg(dump);
+    let read = text(list).await.map(drop);
+    read.context("the dump of the database cannot be read here")
+}
+
 /// A script for a host that makes and runs the cluster with whichever version is installed there.
 pub(crate) fn script(layout: &Layout) -> String {
     let (cluster, run, etc) = (cluster(layout), layout.run("postgresql"), layout.etc());
@@ -176,11 +231,16 @@ case "$1" in
     find "$cluster" -mindepth 1 -delete
     "$bin/initdb" -D "$cluster" -E UTF8 --locale=C --auth=peer --no-instructions && touch "$cluster/complete" ;;
   run) exec "$bin/postgres" -D "$cluster" -c config_file={etc}/postgresql.conf ;;
+  dump) exec "$bin/pg_dump" -h {run} -U {ACCOUNT} --format=custom {DATABASE} ;;
+  fill)
+    "$bin/dropdb" -h {run} -U {ACCOUNT} --if-exists --force {DATABASE} && "$bin/createdb" -h {run} -U {ACCOUNT} {DATABASE} || exit 1
+    exec "$bin/pg_restore" -h {run} -U {ACCOUNT} --exit-on-error --no-owner --dbname {DATABASE} ;;
   has-database) [ "$(sql "select 1 from pg_database where datname = '{DATABASE}'")" = 1 ] ;;
   make-database)
     export -f sql; export bin
     timeout 60 bash -c 'until sql "select 1" >/dev/null 2>&1; do sleep 0.2; done' || exit 1
     [ "$(sql "select 1 from pg_database where datname = '{DATABASE}'")" = 1 ] || sql "create database {DATABASE}" ;;
+  *) exit 2 ;;
 esac
 "#,
         cluster = cluster.display(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use serde_json::json;
 
 /// Told what happens.
 pub trait Reporter: Send + Sync {
@@ -15,6 +16,34 @@ pub trait Reporter: Send + Sync {
     fn ends(&self, number: usize, of: usize, name: &str, did: &str, took: Duration);
     /// Something to know.
     fn says(&self, text: &str);
+}
+
+/// What happens, a JSON object a line, for programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Json;
+
+impl Json {
+    /// Writes an event with when it was.
+    pub(crate) fn write(mut event: serde_json::Value) {
+        event["time"] = Timestamp::now().to_string().into();
+        line(&event.to_string());
+    }
+}
+
+impl Reporter for Json {
+    fn begins(&self, number: usize, of: usize, name: &str) {
+        Self::write(json!({ "event": "begins", "step": name, "number": number, "of": of }));
+    }
+
+    fn ends(&self, number: usize, of: usize, name: &str, did: &str, took: Duration) {
+        Self::write(
+            json!({ "event": "ends", "step": name, "number": number, "of": of, "did": did, "seconds": took.as_secs_f64() }),
+        );
+    }
+
+    fn says(&self, text: &str) {
+        Self::write(json!({ "event": "says", "text": text.trim() }));
+    }
 }
 
 /// The right reporter for where the output goes.

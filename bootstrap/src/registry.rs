@@ -1,4 +1,4 @@
-//! The registry of application images: Debian's `docker-registry` on loopback.
+//! The registry of application images: on one machine Debian's `docker-registry` on loopback, on hosts over SSH one of `deploy/registry`.
 
 use anyhow::{Result, bail};
 use common::config::Config;

@@ -25,6 +25,8 @@ pub(crate) struct HostFacts {
     pub(crate) ca_bundle: Option<PathBuf>,
     /// Whether the server of the MongoDB protocol asks who one is.
     pub(crate) mongodb_accounts: bool,
+    /// Whether the database comes from a backup.
+    pub(crate) restored: bool,
     /// Changes when the registry's password does.
     pub(crate) registry_access: String,
 }
@@ -50,6 +52,7 @@ pub(crate) fn derive(config: &Config, layout: &Layout, facts: &HostFacts) -> Set
         public_address: host.address.unwrap_or_else(|| facts.address.clone()),
         internal_address: Ipv4Addr::LOCALHOST.into(),
         gateways: Gateways::default(),
+        restored: facts.restored,
         recovery: None,
         certificate: None,
         public_certificate: config
@@ -155,6 +158,7 @@ mod tests {
             gateway: Ipv4Addr::new(10, 90, 1, 1),
             ca_bundle: None,
             mongodb_accounts: true,
+            restored: false,
             registry_access: "a1".to_owned(),
         };
         let mut settings = derive(&config, &layout, &facts);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use common::config::{Mode, SERVICES};
 use serde::Serialize;
 
+use crate::failure::{Exit, Failure};
 use crate::installation::Installation;
 use crate::mongodb::Server;
 use crate::{demo, engine, probe, processes};
@@ -43,6 +44,21 @@ pub struct Status {
 }
 
 impl Status {
+    /// The row of one program; absent: all.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub(crate) fn only(mut self, name: Option<&str>) -> Result<Self, Failure> {
+        let Some(name) = name else { return Ok(self) };
+        if !self.rows.iter().any(|row| row.name == name) {
+            let names: Vec<&str> = self.rows.iter().map(|row| row.name.as_str()).collect();
+            let message = format!("there is no `{name}` here; there are: {}", names.join(", "));
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        self.rows.retain(|row| row.name == name);
+        Ok(self)
+    }
+
     /// Whether everything runs and answers.
     #[must_use]
     pub fn healthy(&self) -> bool {

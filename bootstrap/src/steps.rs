@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use common::config::Mode;
 
-use crate::command::{command, succeeds, tail, text};
+use crate::command::tail;
 use crate::failure::{Exit, Failure};
 use crate::installation::Installation;
-use crate::layout::account;
 use crate::mongodb::Server;
 use crate::options::{Programs, Scope};
 use crate::progress::Reporter;
 use crate::{
-    console, demo, engine, ferretdb, files, image, kafka, mongodb, network, packages, postgresql, registry, release,
-    running, secrets,
+    console, demo, engine, ferretdb, files, folders, image, kafka, mongodb, network, packages, postgresql, registry,
+    release, restore, running, secrets,
 };
 
 /// A step of `up`.
@@ -47,6 +46,8 @@ pub enum Step {
     Registry,
     /// Kafka, MongoDB and registry run.
     Infrastructure,
+    /// What a backup has is in the database.
+    Backup,
     /// The console's files.
     Console,
     /// The services' programs.
@@ -100,6 +101,9 @@ impl Step {
             steps.push(Self::Mongodb);
         }
         steps.extend([Self::Registry, Self::Infrastructure]);
+        if restore::under_way(&installation.layout) {
+            steps.push(Self::Backup);
+        }
         if installation.options.scope == Scope::All {
             // It is part of a program that is compiled here.
             if installation.options.console && installation.options.programs == Programs::Compiled {
@@ -139,6 +143,7 @@ impl Step {
             Self::Mongodb => "mongodb's files",
             Self::Registry => "registry's files",
             Self::Infrastructure => "kafka, mongodb and registry run",
+            Self::Backup => "database of the backup",
             Self::Console => "console",
             Self::Programs => "programs of the services",
             Self::Settings => "settings",
@@ -171,6 +176,9 @@ impl Step {
             Self::Kafka => "Maven's repository cannot be reached; behind a proxy it needs a settings.xml",
             Self::Mongodb => "the Go module proxy cannot be reached, or the disk is full",
             Self::Infrastructure => "a program ends right after it starts; its log names the reason",
+            Self::Backup => {
+                "the backup was made with a newer PostgreSQL or MongoDB than the one here, or the disk is full"
+            }
             Self::Console => "the npm registry cannot be reached, or the console's sources do not compile",
             Self::Programs => "crates.io cannot be reached, the sources do not compile, or the disk is full",
             Self::Services => "a service cannot reach Kafka or MongoDB; its log names the reason",
@@ -202,12 +210,7 @@ impl Step {
         let (config, layout) = (&on.config, &on.layout);
         Ok(match self {
             Self::Packages => packages::missing(config, layout, on.server().await).await.is_nothing(),
-            Self::Folders => {
-                layout.marker().exists()
-                    && layout.part("uploads").exists()
-                    && on.choices().is_some()
-                    && has_account(on).await
-            }
+            Self::Folders => folders::present(on).await,
             Self::Secrets => secrets::present(config, layout),
             Self::Engine => engine::answers().await,
             Self::Swarm => engine::swarm_active().await,
@@ -228,6 +231,7 @@ impl Step {
             },
             Self::Registry => registry::present(config, layout),
             Self::Infrastructure => running::infrastructure_runs(on).await?,
+            Self::Backup => !restore::under_way(layout),
             Self::Console => console::present(layout),
             // Cargo decides.
             Self::Programs => false,
@@ -248,11 +252,11 @@ impl Step {
                 let missing = packages::missing(config, layout, on.server().await).await;
                 packages::install(&missing, &log).await?;
             }
-            Self::Folders => make_folders(on).await?,
+            Self::Folders => folders::make(on).await?,
             Self::Secrets => secrets::make(config, layout).await?,
             Self::Engine => engine::start().await?,
             Self::Swarm => engine::init_swarm().await?,
-            Self::Network => network::create(&config.name, &on.names(), on.choose_subnet().await?).await?,
+            Self::Network => make_network(on).await?,
             Self::Firewall => on.firewall(on.choose_subnet().await?).apply().await?,
             Self::BaseImage => image::make_base(&log).await?,
             Self::PythonImage => image::make_python(&config.name, layout, &log).await?,
@@ -266,6 +270,7 @@ impl Step {
             },
             Self::Registry => registry::make(config, layout).await?,
             Self::Infrastructure => running::run_infrastructure(on).await?,
+            Self::Backup => restore::fill(on).await?,
             Self::Console => console::make(layout, &log).await?,
             Self::Programs => return release::put(on, &log).await.map(Change::from),
             Self::Settings => write_settings(on).await?,
@@ -336,39 +341,12 @@ fn failure(on: &Installation, step: Step, verb: &str, error: &anyhow::Error) -> 
     }
 }
 
-async fn has_account(on: &Installation) -> bool {
-    succeeds(command("id", ["-u", &account(&on.config.name)])).await
-}
-
-async fn make_folders(on: &Installation) -> Result<()> {
-    files::create_dir(on.layout.data_dir())?;
-    files::write(&on.layout.marker(), &format!("{}\n", on.config.name), 0o644)?;
-    for folder in [on.layout.etc(), on.layout.logs(), on.layout.releases()] {
-        files::create_dir(&folder)?;
+async fn make_network(on: &Installation) -> Result<()> {
+    let (name, names) = (&on.config.name, on.names());
+    if on.subnet().is_none() {
+        network::forget(name, &names).await?;
     }
-    if !has_account(on).await {
-        let account = account(&on.config.name);
-        text(command(
-            "useradd",
-            [
-                "--system",
-                "--user-group",
-                "--no-create-home",
-                "--home-dir",
-                "/nonexistent",
-                "--shell",
-                "/usr/sbin/nologin",
-                &account,
-            ],
-        ))
-        .await
-        .context("could not make the account that runs the services")?;
-    }
-    // The services' own account may write here and nowhere else outside the databases.
-    let uploads = on.layout.part("uploads");
-    files::create_dir(&uploads)?;
-    files::keep_private(&uploads, &account(&on.config.name)).await?;
-    on.choose().await.map(drop)
+    network::create(name, &names, on.choose_subnet().await?).await
 }
 
 fn sdk_source(on: &Installation) -> PathBuf {

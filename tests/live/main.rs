@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         test_threads: Some(1),
         ..Arguments::from_args()
     };
+    platform_tests::show_warnings();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => Arc::new(runtime),
         Err(error) => return fail(&format!("no runtime: {error}")),

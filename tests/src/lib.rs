@@ -28,3 +28,12 @@ pub fn say(text: &str) {
 pub fn complain(text: &str) {
     eprintln!("{text}");
 }
+
+/// Shows what the simulator and other libraries in this process warn of, where `RUST_LOG` asks for it.
+pub fn show_warnings() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}

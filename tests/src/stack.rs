@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bootstrap::progress::{Reporter, reporter};
 use bootstrap::{Installation, Options, Profile};
 use common::config::Config;
 use common::settings::{Settings, SmtpSettings};
 
 use crate::client::Client;
+use crate::faults;
 
 /// Where the test installation lives; removed at the end.
 const DATA_DIR: &str = "/var/tmp/iot-platform-tests";
@@ -126,10 +127,21 @@ impl Stack {
     /// Removes it.
     ///
     /// # Errors
-    /// When something does not stop.
+    /// When something does not stop, or the Engine still has something of it.
     pub async fn remove(&self) -> Result<()> {
         self.installation.down(self.reporter.as_ref()).await?;
-        self.installation.delete_data(self.reporter.as_ref()).await
+        self.installation.delete_data(self.reporter.as_ref()).await?;
+        for kind in ["network", "service", "secret", "volume"] {
+            let left = faults::docker(&[
+                kind,
+                "ls",
+                "--quiet",
+                "--filter",
+                &format!("name={}-", self.settings.name),
+            ])?;
+            ensure!(left.is_empty(), "a {kind} is left: {left}");
+        }
+        Ok(())
     }
 
     /// Returns the installation, to call `up`, `down` and `status` on.

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use common::config::Config;
 use serde_json::{Value, json};
 
-use super::{Arguments, show};
+use super::{Arguments, show, show_json};
 use crate::failure::{Exit, Failure};
 use crate::fleet::Fleet;
 use crate::options::Options;
@@ -34,7 +34,7 @@ pub(super) fn init(path: &Path, wanted: &Wanted) -> Result<(), Failure> {
         Some(file) => from_outputs(&read(file)?, wanted)?,
         None => first(&wanted.addresses, wanted),
     };
-    let text = format!("{config:#}\n");
+    let text = commented(&format!("{config:#}\n"));
     Config::parse(&text).map_err(|error| Failure::new(Exit::Config, format!("this would not be valid {error}")))?;
     std::fs::write(path, text)
         .map_err(|error| Failure::new(Exit::Failed, format!("could not write {}: {error}", path.display())))?;
@@ -43,6 +43,53 @@ pub(super) fn init(path: &Path, wanted: &Wanted) -> Result<(), Failure> {
         path.display()
     ));
     Ok(())
+}
+
+/// What a first `config.json` says beside its settings, by the setting.
+const COMMENTS: [(&str, &str); 8] = [
+    (
+        "$schema",
+        "Editors complete and check this file with it. Everything has a default; `bootstrap validate` says what it means.",
+    ),
+    (
+        "name",
+        "Begins the names of all that is made: topics, database, containers, units. Keep it.",
+    ),
+    ("data_dir", "Everything of the installation lies here."),
+    (
+        "hosts",
+        "What runs where is decided by itself; `services` of a host says otherwise. `internal_address`: where the other hosts reach it.",
+    ),
+    (
+        "ssh",
+        "Who signs in, with which key; a host may have its own. The user needs sudo without a password.",
+    ),
+    (
+        "kafka",
+        "3: no acknowledged reading is lost when a broker dies. It is chosen once.",
+    ),
+    (
+        "console",
+        "Where people open the console, and the pages of applications. For https add `tls` with `certificate` and `key`.",
+    ),
+    (
+        "api_version",
+        "More, each with a default: `limits`, `ports`, `copies`, `recovery`, `smtp`, `secrets`, `mongodb`, `tls`; see docs/operations.md and the schema.",
+    ),
+];
+
+/// A comment above each setting that has one.
+fn commented(config: &str) -> String {
+    let mut text = String::new();
+    for line in config.lines() {
+        let setting = line.strip_prefix("  \"").and_then(|rest| rest.split('"').next());
+        if let Some((_, comment)) = COMMENTS.iter().find(|(name, _)| Some(*name) == setting) {
+            text.push_str(&format!("  // {comment}\n"));
+        }
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
 }
 
 fn read(file: &Path) -> Result<Value, Failure> {
@@ -125,22 +172,24 @@ fn from_outputs(said: &Value, wanted: &Wanted) -> Result<Value, Failure> {
 }
 
 /// Says whether a config is valid, and what it means.
-pub(super) fn validate(config: Config, options: Options, path: &Path) -> Result<(), Failure> {
-    if config.is_remote() {
-        let fleet = Fleet::new(config, options)?;
-        show(&format!(
-            "{} is valid: `{}` on {} hosts",
-            path.display(),
-            fleet.name(),
-            fleet.len()
-        ));
-        fleet.placement().iter().for_each(|line| show(line));
-    } else {
-        show(&format!(
-            "{} is valid: `{}` on this machine",
-            path.display(),
-            config.name
-        ));
+pub(super) fn validate(config: Config, options: Options, path: &Path, json: bool) -> Result<(), Failure> {
+    let name = config.name.clone();
+    let fleet = config.is_remote().then(|| Fleet::new(config, options)).transpose()?;
+    let placement = fleet.as_ref().map(Fleet::placement).unwrap_or_default();
+    if json {
+        let hosts: Vec<Value> = placement
+            .iter()
+            .map(|(host, roles)| json!({ "host": host, "roles": roles }))
+            .collect();
+        return show_json(&json!({ "valid": true, "name": name, "hosts": hosts }));
+    }
+    let place = match &fleet {
+        Some(fleet) => format!("{} hosts", fleet.len()),
+        None => "this machine".to_owned(),
+    };
+    show(&format!("{} is valid: `{name}` on {place}", path.display()));
+    for (host, roles) in placement {
+        show(&format!("{host:<16} {}", roles.join(", ")));
     }
     Ok(())
 }
@@ -175,8 +224,9 @@ mod tests {
             "203.0.113.13=10.0.0.13",
         ];
         let config = first(&addresses.map(str::to_owned), &wanted);
-        Config::parse(&config.to_string()).unwrap();
-        insta::assert_snapshot!(format!("{config:#}"));
+        let text = commented(&format!("{config:#}"));
+        Config::parse(&text).unwrap();
+        insta::assert_snapshot!(text);
         Config::parse(&first(&[], &wanted).to_string()).unwrap();
     }
 

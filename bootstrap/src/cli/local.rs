@@ -1,10 +1,11 @@
 //! What the commands do on this machine.
 
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 
 use common::config::Config;
 
-use super::{AFTER_ROLLBACK, NOTHING_INSTALLED, confirmed, show, show_json};
+use super::{AFTER_ROLLBACK, NOTHING_INSTALLED, confirmed, dated, show, show_backup, show_json};
+use crate::backup::About;
 use crate::failure::{Exit, Failure};
 use crate::installation::{Installation, Summary};
 use crate::options::{Options, Programs, Scope};
@@ -85,8 +86,52 @@ pub(super) async fn rollback(
     Ok(())
 }
 
-pub(super) async fn status(installation: &Installation, json: bool) -> Result<(), Failure> {
-    let status = installation.status().await?;
+/// Writes a backup, and says what it is worth.
+pub(super) async fn backup(
+    installation: &Installation,
+    file: Option<PathBuf>,
+    reporter: &dyn Reporter,
+) -> Result<(), Failure> {
+    needs_root()?;
+    let file = file.unwrap_or_else(|| dated("backup", &installation.config.name));
+    let about = installation.backup(&file).await?;
+    show_backup(&about, &file, reporter);
+    Ok(())
+}
+
+/// Replaces what is here by a backup.
+pub(super) async fn restore(
+    installation: &Installation,
+    file: &Path,
+    yes: bool,
+    reporter: &dyn Reporter,
+) -> Result<(), Failure> {
+    needs_root()?;
+    let about = About::of(file).await;
+    let about = about.map_err(|error| Failure::new(Exit::Usage, format!("{error:#}")))?;
+    let data = format!(
+        "the backup of {} replaces everything in {}; what is there",
+        about.made,
+        installation.layout.data_dir().display()
+    );
+    if installation.is_there() && !yes && !confirmed(&installation.config.name, &data, installation.options.input)? {
+        return Err(Failure::new(Exit::Failed, "nothing was stopped or deleted"));
+    }
+    let summary = installation.restore(file, reporter).await?;
+    show_summary(reporter, installation, &summary);
+    Ok(())
+}
+
+fn needs_root() -> Result<(), Failure> {
+    if preflight::is_root() {
+        return Ok(());
+    }
+    let message = "this command needs root; run it again with sudo";
+    Err(Failure::new(Exit::Preflight, message))
+}
+
+pub(super) async fn status(installation: &Installation, only: Option<&str>, json: bool) -> Result<(), Failure> {
+    let status = installation.status().await?.only(only)?;
     if json {
         show_json(&status)?;
     } else {
@@ -106,67 +151,19 @@ pub(super) async fn status(installation: &Installation, json: bool) -> Result<()
     Err(failure)
 }
 
-pub(super) async fn logs(
-    installation: &Installation,
-    follow: bool,
-    lines: u32,
-    service: Option<&str>,
-) -> Result<(), Failure> {
-    let folder = installation.layout.logs();
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".log").map(str::to_owned))
-        .collect();
-    names.sort();
-    if let Some(service) = service {
-        if !names.iter().any(|name| name == service) {
-            let message = format!("there is no log of `{service}`; there are: {}", names.join(", "));
-            return Err(Failure::new(Exit::Usage, message));
-        }
-        names.retain(|name| name == service);
-    }
-    if names.is_empty() {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("there are no logs in {} yet", folder.display()),
-        ));
-    }
-    let mut tail = tokio::process::Command::new("tail");
-    tail.arg("-n").arg(lines.to_string()).stdin(Stdio::null());
-    if follow {
-        tail.arg("-F");
-    }
-    tail.args(names.iter().map(|name| installation.layout.log(name)));
-    let ended = tail
-        .status()
-        .await
-        .map_err(|error| Failure::new(Exit::Failed, format!("could not run tail: {error}")))?;
-    if ended.success() {
-        Ok(())
-    } else {
-        Err(Failure::new(Exit::Failed, format!("tail ended with {ended}")))
-    }
-}
-
 pub(super) async fn down(
     installation: &Installation,
     delete_data: bool,
     yes: bool,
     reporter: &dyn Reporter,
 ) -> Result<(), Failure> {
-    if !preflight::is_root() {
-        return Err(Failure::new(
-            Exit::Preflight,
-            "this command needs root; run it again with sudo",
-        ));
-    }
+    needs_root()?;
     if delete_data
         && !yes
         && !confirmed(
             &installation.config.name,
             &format!("everything in {}", installation.layout.data_dir().display()),
+            installation.options.input,
         )?
     {
         return Err(Failure::new(Exit::Failed, "nothing was stopped or deleted"));

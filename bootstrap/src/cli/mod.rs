@@ -3,10 +3,11 @@
 mod arguments;
 mod files;
 mod local;
+mod logs;
 mod remote;
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,21 +15,43 @@ use arguments::{Arguments, Build, Command};
 use clap::Parser as _;
 use common::config::{Config, SERVICES};
 
+use crate::backup::About;
+use crate::doctor::Diagnosis;
 use crate::failure::{Exit, Failure};
 use crate::installation::Installation;
 use crate::options::{Options, Profile, Programs, Scope};
-use crate::progress::{reporter, seconds};
+use crate::progress::{Json, Reporter, reporter, seconds};
 use crate::support::{self, Evidence};
-use local::{down, logs, rollback, show_summary, status, upgrade};
+use local::{backup, down, restore, rollback, show_summary, status, upgrade};
 
+/// Seconds that nothing takes.
+const YEARS: u64 = 10 * 365 * 24 * 3600;
 const NOTHING_INSTALLED: &str = "nothing is installed yet; begin with `up`";
+const FOR_HOSTS: &str = "--host is for hosts that are reached over SSH";
+const WATCHED_JSON: &str = "--watch is for people, --json for programs: choose one";
 const AFTER_ROLLBACK: &str = "  next        `up` and `rotate` install what these sources make: go back to older ones, or mend them, before you use them";
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    match Box::pin(execute(arguments)).await {
+    let (json, limit) = (arguments.json, arguments.timeout);
+    // What these print is one document.
+    let document = matches!(
+        arguments.command,
+        Command::Status { .. } | Command::Plan { .. } | Command::Doctor
+    );
+    let limit = Duration::from_secs(limit.map_or(YEARS, std::num::NonZero::get));
+    let outcome = tokio::time::timeout(limit, Box::pin(execute(arguments))).await;
+    let late = |_| {
+        let message = format!("it did not end within {} s; run it again to go on", limit.as_secs());
+        Err(Failure::new(Exit::Failed, message))
+    };
+    match outcome.unwrap_or_else(late) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if json && !document => {
+            Json::write(failure.json());
+            ExitCode::from(failure.exit as u8)
+        }
         Err(failure) => {
             if write!(std::io::stderr(), "{failure}").is_err() {
                 // Nobody reads.
@@ -39,7 +62,12 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(arguments: Arguments) -> Result<(), Failure> {
-    let mut options = Options::default();
+    let json = arguments.json;
+    let mut options = Options {
+        at_once: arguments.concurrency.map_or(usize::MAX, std::num::NonZero::get),
+        input: !arguments.no_input,
+        ..Options::default()
+    };
     if let Some(path) = &arguments.config {
         options.invocation = format!("{} --config {}", options.invocation, path.display());
     }
@@ -72,17 +100,25 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
         }
         _ => {}
     }
+    let (yes, only) = (arguments.yes, arguments.only.of(&arguments.command));
+    let only = only.map_err(|message| Failure::new(Exit::Usage, message))?;
     let config = load(arguments.config, &options)?;
     if matches!(arguments.command, Command::Validate) {
-        return files::validate(config, options, &path);
+        return files::validate(config, options, &path, json);
     }
-    let reporter = reporter();
+    let reporter: Box<dyn Reporter> = if json { Box::new(Json) } else { reporter() };
     if config.is_remote() {
-        return remote::execute(arguments.command, config, options, &*reporter).await;
+        let wanted = remote::Wanted { only, json, yes };
+        let command = remote::execute(arguments.command, config, options, wanted, &*reporter);
+        return Box::pin(command).await;
     }
+    if only.host.is_some() {
+        return Err(Failure::new(Exit::Usage, FOR_HOSTS));
+    }
+    let service = only.service.as_deref();
     match arguments.command {
         Command::Init { .. } | Command::Validate | Command::Schema | Command::Completion { .. } => Ok(()),
-        Command::Trust { .. } => Err(Failure::new(
+        Command::Trust => Err(Failure::new(
             Exit::Usage,
             "`trust` is for hosts that are reached over SSH",
         )),
@@ -128,39 +164,35 @@ async fn execute(arguments: Arguments) -> Result<(), Failure> {
             });
             Ok(())
         }
-        Command::Status { look } => {
+        Command::Status { watch: true } if json => Err(Failure::new(Exit::Usage, WATCHED_JSON)),
+        Command::Status { watch: again } => {
             let installation = Installation::new(config, options);
-            if look.watch {
-                return watch(async || Ok((installation.status().await?.to_string(), None))).await;
+            if again {
+                return watch(async || Ok((installation.status().await?.only(service)?.to_string(), None))).await;
             }
-            status(&installation, look.json).await
+            status(&installation, service, json).await
         }
-        Command::Logs {
-            follow,
-            lines,
-            service,
-            host: None,
-            since: None,
-            grep: None,
-        } => logs(&Installation::new(config, options), follow, lines, service.as_deref()).await,
-        Command::Logs { .. } | Command::Restart { host: Some(_), .. } => Err(Failure::new(
-            Exit::Usage,
-            "--host, --since and --grep are for hosts that are reached over SSH",
-        )),
+        Command::Logs { follow, which } => {
+            logs::logs(&Installation::new(config, options), &which.of(service), follow, json).await
+        }
         Command::SupportBundle { file } => {
             let name = config.name.clone();
             let evidence = Installation::new(config, options).evidence().await?;
             pack(&evidence, file, &name).await
         }
-        Command::Restart { service, .. } => {
+        Command::Doctor => diagnosis(&Installation::new(config, options).doctor().await, json),
+        Command::Backup { file } => backup(&Installation::new(config, options), file, &*reporter).await,
+        Command::Restore { file, build } => {
+            let installation = Installation::new(config, built(options, build)?);
+            restore(&installation, &file, yes, &*reporter).await
+        }
+        Command::Restart { .. } => {
             let installation = Installation::new(config, options);
-            installation.restart(service.as_deref()).await?;
+            installation.restart(service).await?;
             reporter.says("restarted; see `status`");
             Ok(())
         }
-        Command::Down { delete_data, yes } => {
-            down(&Installation::new(config, options), delete_data, yes, &*reporter).await
-        }
+        Command::Down { delete_data } => down(&Installation::new(config, options), delete_data, yes, &*reporter).await,
     }
 }
 
@@ -201,18 +233,33 @@ fn load(path: Option<PathBuf>, options: &Options) -> Result<Config, Failure> {
     }
 }
 
+/// Where an archive goes that nobody named.
+fn dated(kind: &str, name: &str) -> PathBuf {
+    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    format!("{kind}-{name}-{now}.tar.gz").into()
+}
+
 /// Writes what was collected, and says where.
 async fn pack(evidence: &Evidence, file: Option<PathBuf>, name: &str) -> Result<(), Failure> {
-    let file = file.unwrap_or_else(|| {
-        let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-        format!("support-{name}-{now}.tar.gz").into()
-    });
+    let file = file.unwrap_or_else(|| dated("support", name));
     support::pack(evidence, &file).await?;
     show(&format!(
         "wrote {}; look into it before you send it to anybody",
         file.display()
     ));
     Ok(())
+}
+
+/// Says what a backup is worth.
+fn show_backup(about: &About, file: &Path, reporter: &dyn Reporter) {
+    reporter.says(&format!(
+        "wrote the backup of `{}` to {}; whoever has it can sign in as everybody, so keep it as you keep keys",
+        about.installation,
+        file.display()
+    ));
+    if !about.has_database() {
+        reporter.says("  the database is not in it: whoever runs that MongoDB backs it up");
+    }
 }
 
 /// Shows what is looked at again and again, until somebody ends it.
@@ -245,6 +292,16 @@ async fn watch(look: impl AsyncFn() -> Result<(String, Option<Failure>), Failure
     }
 }
 
+/// Shows what is wrong.
+fn diagnosis(told: &Diagnosis, json: bool) -> Result<(), Failure> {
+    if json {
+        show_json(told)?;
+    } else {
+        show(&told.to_string());
+    }
+    told.outcome()
+}
+
 /// Shows a value as JSON.
 fn show_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
@@ -262,8 +319,8 @@ fn show(text: &str) {
 }
 
 /// Asks for the installation's name: what is deleted cannot be brought back.
-fn confirmed(name: &str, what: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
+fn confirmed(name: &str, what: &str, input: bool) -> Result<bool, Failure> {
+    if !input || !std::io::stdin().is_terminal() {
         let message = "deleting data asks for the name of the installation in a terminal; without one say --yes";
         return Err(Failure::new(Exit::Usage, message));
     }

@@ -100,7 +100,7 @@ impl Authority {
 }
 
 /// The days for which a certificate (the first in a PEM text) still holds.
-pub(super) fn days_left(pem: &str, now: Timestamp) -> Option<i64> {
+pub(crate) fn days_left(pem: &str, now: Timestamp) -> Option<i64> {
     let pem = read(pem)?;
     let end = pem.parse_x509().ok()?.validity().not_after.timestamp();
     Some((end - now.as_second()) / 86_400)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use hosts::ssh::{Session, SshError};
 use hosts::{AccessError, Remote};
 
@@ -48,7 +47,7 @@ pub(super) async fn connect(inventory: &Inventory) -> Vec<Result<Arc<Remote>, Pr
         let session = Session::connect(&target).await.map_err(AccessError::from)?;
         Ok(Arc::new(Remote::new(session, &target.name, &target.user)))
     });
-    join_all(all).await
+    inventory.each(all).await
 }
 
 /// All problems as one failure; the gravest decides how the command ends.

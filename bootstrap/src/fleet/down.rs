@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use hosts::Access as _;
 
 use super::Fleet;
@@ -42,17 +41,19 @@ impl Fleet {
             steps.push(("data, network, units and images", self.remove()));
         }
         for (what, script) in steps {
-            let done = join_all(members.iter().map(async |access| {
-                let answer = access.root(&script, LIMIT).await?;
-                if answer.succeeded() {
-                    return Ok(());
-                }
-                Err(Problem {
-                    exit: Exit::Failed,
-                    message: format!("{}: {what}: {}", access.host(), answer.last_lines(5).join(" / ")),
-                })
-            }))
-            .await;
+            let done = self
+                .inventory
+                .each(members.iter().map(async |access| {
+                    let answer = access.root(&script, LIMIT).await?;
+                    if answer.succeeded() {
+                        return Ok(());
+                    }
+                    Err(Problem {
+                        exit: Exit::Failed,
+                        message: format!("{}: {what}: {}", access.host(), answer.last_lines(5).join(" / ")),
+                    })
+                }))
+                .await;
             let before = problems.len();
             problems.extend(done.into_iter().filter_map(Result::err));
             let word = if what.starts_with("data") { "removed" } else { "stopped" };
@@ -110,7 +111,8 @@ exit 0"
         let (config, names) = (&self.inventory.config, &self.inventory.names);
         let (name, data) = (&config.name, config.data_dir.display());
         format!(
-            "systemctl disable -q --now {name}-network 2>/dev/null
+            "rm -f /etc/systemd/system/docker.service.d/{name}.conf; systemctl daemon-reload
+systemctl disable -q --now {name}-network 2>/dev/null
 systemctl is-enabled -q docker 2>/dev/null && systemctl start docker
 if docker info >/dev/null 2>&1; then
   containers=$(docker ps -aq --filter label={LABEL}={name}); [ -z \"$containers\" ] || docker rm -f $containers >/dev/null

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use common::config::{Config, Mode, Role, Ssh};
+use futures_util::{StreamExt as _, stream};
 use hosts::ssh::{Identity, Passphrase, Target, Timeouts, Trust, known_as};
 
 use super::placement::{Copies, managers, place};
@@ -46,9 +47,16 @@ pub(super) struct Inventory {
     pub(super) subnet: Subnet,
     /// What opens private keys that are encrypted, by file.
     pub(super) passphrases: BTreeMap<PathBuf, Passphrase>,
+    /// For how many hosts something is done at once.
+    pub(super) at_once: usize,
 }
 
 impl Inventory {
+    /// Does something for all hosts at once, or for as many as the admin allows; what came of it, in their order.
+    pub(super) async fn each<W: Future>(&self, all: impl IntoIterator<Item = W>) -> Vec<W::Output> {
+        stream::iter(all).buffered(self.at_once).collect().await
+    }
+
     /// Decides who does what.
     pub(super) fn new(config: &Config) -> Result<Self, String> {
         let copies = Copies {
@@ -81,6 +89,7 @@ impl Inventory {
             subnet: choose_subnet(&config.name, &[]).ok_or("no network is free for applications")?,
             config: config.clone(),
             passphrases: BTreeMap::new(),
+            at_once: usize::MAX,
         })
     }
 

@@ -3,9 +3,11 @@
 //! Everything is built here. What each host shall have is decided from `config.json` ([`inventory`], [`items`]); one look at a host
 //! tells what it has; the difference is a [`Plan`], which `plan` prints and `up` makes so, stage by stage ([`up`]).
 
+mod backup;
 mod brokers;
 mod certificates;
 mod connection;
+mod doctor;
 mod down;
 mod inventory;
 mod items;
@@ -32,8 +34,10 @@ use crate::installation::Installation;
 use crate::options::Options;
 use crate::packages;
 use crate::progress::Reporter;
+pub(crate) use certificates::days_left;
 use inventory::Inventory;
 pub use status::{FleetStatus, UnitRow};
+pub(crate) use verbs::known;
 pub use verbs::{Acquaintance, Lines};
 
 /// An installation on hosts that are other machines.
@@ -43,6 +47,8 @@ pub struct Fleet {
     inventory: Inventory,
     /// Programs of a release that every host kept.
     kept: BTreeMap<String, Upload>,
+    /// A backup that hosts are made from.
+    restoring: Option<backup::Restoring>,
 }
 
 impl Fleet {
@@ -51,11 +57,13 @@ impl Fleet {
     /// # Errors
     /// When the config leaves no host for something.
     pub fn new(config: Config, options: Options) -> Result<Self, Failure> {
-        let inventory = Inventory::new(&config).map_err(|message| Failure::new(Exit::Config, message))?;
+        let mut inventory = Inventory::new(&config).map_err(|message| Failure::new(Exit::Config, message))?;
+        inventory.at_once = options.at_once;
         Ok(Self {
             on: Installation::new(config, options),
             inventory,
             kept: BTreeMap::new(),
+            restoring: None,
         })
     }
 
@@ -105,7 +113,9 @@ impl Fleet {
             reporter.says(&format!("packages of this machine: {missing}"));
             packages::install(&missing, &crate::Layout::machine().join("packages.log")).await?;
         }
-        Ok(payload::prepare(&self.on, &self.kept, reporter).await?)
+        let mut payload = payload::prepare(&self.on, &self.kept, reporter).await?;
+        payload.backup = self.restoring.as_ref().map(|restoring| restoring.backup.clone());
+        Ok(payload)
     }
 
     /// Version of the C library that a host must have for the programs as they are built here, major and minor.

@@ -10,10 +10,11 @@ use hosts::Upload;
 use sha2::{Digest as _, Sha256};
 
 use crate::command::{command, logged, text};
+use crate::go_program::{FERRETDB, REGISTRY};
 use crate::installation::Installation;
 use crate::options::{Profile, Programs};
 use crate::progress::Reporter;
-use crate::{console, engine, ferretdb, files, image, kafka, release};
+use crate::{console, engine, files, image, kafka, release};
 
 /// The names that a program asks of libraries stand at its beginning, before its code.
 const DYNAMIC_NAMES: u64 = 4 << 20;
@@ -27,6 +28,8 @@ pub(super) struct Payload {
     pub(super) kafka: Option<Upload>,
     /// FerretDB, where MongoDB is managed.
     pub(super) ferretdb: Option<Upload>,
+    /// The registry of application images.
+    pub(super) registry: Option<Upload>,
     /// The SDK in a tar file.
     pub(super) sdk: Option<Upload>,
     /// Base image; absent: the public registry's.
@@ -35,6 +38,17 @@ pub(super) struct Payload {
     pub(super) dockerfile: String,
     /// Whether the programs were in use before.
     pub(super) returns: bool,
+    /// What hosts are made from.
+    pub(super) backup: Option<Backup>,
+}
+
+/// A backup that hosts are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Backup {
+    /// SHA-256 of the archive, in hex.
+    pub(super) id: String,
+    /// The database, unless somebody else runs it.
+    pub(super) dump: Option<Upload>,
 }
 
 impl Payload {
@@ -97,8 +111,10 @@ pub(super) async fn prepare(
     }
     if config.mongodb.mode == Mode::Managed {
         reporter.says("ferretdb: is built");
-        payload.ferretdb = Some(upload(&ferretdb::build(layout, &log).await?)?);
+        payload.ferretdb = Some(upload(&FERRETDB.build(layout, &log).await?)?);
     }
+    reporter.says("registry: is built");
+    payload.registry = Some(upload(&REGISTRY.build(layout, &log).await?)?);
     payload.base = image::archive()
         .filter(|path| path.exists())
         .map(|path| upload(&path))
@@ -179,7 +195,8 @@ async fn tar(folder: &Path, name: &str, log: &Path) -> Result<Upload> {
     upload(&path)
 }
 
-fn upload(path: &Path) -> Result<Upload> {
+/// A file of this machine with its fingerprint.
+pub(super) fn upload(path: &Path) -> Result<Upload> {
     let mut file = std::fs::File::open(path).with_context(|| format!("could not read {}", path.display()))?;
     let (mut hash, mut part) = (Sha256::new(), vec![0; 1 << 20]);
     loop {

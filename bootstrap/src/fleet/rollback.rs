@@ -116,12 +116,14 @@ impl Fleet {
             by_use(folder.trim_end_matches('/'))
         );
         let connected = connect(&self.inventory).await;
-        let asked = join_all(connected.into_iter().map(async |connected| {
-            let access = connected?;
-            let said = access.root(&script, LIMIT).await?.stdout;
-            Ok((access, Releases::read(&said)))
-        }))
-        .await;
+        let asked = self
+            .inventory
+            .each(connected.into_iter().map(async |connected| {
+                let access = connected?;
+                let said = access.root(&script, LIMIT).await?.stdout;
+                Ok((access, Releases::read(&said)))
+            }))
+            .await;
         let (mut answers, mut problems) = (Vec::new(), Vec::new());
         for answer in asked {
             match answer {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use common::config::{Mode, Role};
-use futures_util::future::join_all;
+use common::messages::health::{Recovery, RecoveryState};
 use hosts::Access as _;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Fleet;
 use super::connection::{connect, failure};
@@ -38,7 +39,7 @@ pub struct UnitRow {
 }
 
 /// The state of an installation on many hosts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FleetStatus {
     /// Name of the installation.
     pub name: String,
@@ -48,9 +49,30 @@ pub struct FleetStatus {
     pub rows: Vec<UnitRow>,
     /// Nodes of the swarm, as the Engine lists them.
     pub nodes: Vec<String>,
+    /// What the monitor did for services of lost hosts, and what came of it; the newest first.
+    pub recoveries: Vec<Recovery>,
+}
+
+/// What one host said.
+#[derive(Debug, Default)]
+struct Said {
+    rows: Vec<UnitRow>,
+    nodes: Vec<String>,
+    recoveries: Vec<Recovery>,
 }
 
 impl FleetStatus {
+    /// What concerns one program; absent: all, and the nodes.
+    #[must_use]
+    pub fn only(mut self, program: Option<&str>) -> Self {
+        if let Some(program) = program {
+            self.rows.retain(|row| row.name == program);
+            self.recoveries.retain(|recovery| recovery.service.as_str() == program);
+            self.nodes.clear();
+        }
+        self
+    }
+
     /// What does not run or is not ready.
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
@@ -166,15 +188,28 @@ echo \"unit ${{name%.service}}(stand-in) active yes $pid $(systemctl show -p NRe
 done\n",
         inventory.config.name
     ));
+    let machine = inventory.machines.get(index);
+    if machine.is_some_and(|machine| machine.roles.contains(&Role::ApplicationManager)) {
+        script.push_str(&format!(
+            "( exec 3<>/dev/tcp/127.0.0.1/{} && printf 'GET /api/v1/health HTTP/1.0\\r\\nHost: localhost\\r\\nAuthorization: Bearer %s\\r\\n\\r\\n' \"$(cat {}/secrets/host.token)\" >&3 && timeout 5 cat <&3 | tail -n 1 | sed 's/^/health /'; echo ) 2>/dev/null\n",
+            inventory.config.console.port,
+            inventory.config.data_dir.display()
+        ));
+    }
     script.push_str("[ \"$(timeout 5 docker info --format '{{.Swarm.ControlAvailable}}' 2>/dev/null)\" = true ] && docker node ls --format 'node {{.Hostname}} {{.Status}} {{.Availability}} {{.ManagerStatus}}'\nexit 0\n");
     script
 }
 
-fn read(host: &str, said: &str) -> (Vec<UnitRow>, Vec<String>) {
-    let (mut rows, mut nodes) = (Vec::new(), Vec::new());
+fn read(host: &str, said: &str) -> Said {
+    let mut read = Said::default();
     for line in said.lines() {
         if let Some(node) = line.strip_prefix("node ") {
-            nodes.push(node.trim().to_owned());
+            read.nodes.push(node.trim().to_owned());
+        }
+        if let Some(health) = line.strip_prefix("health ") {
+            let health: Value = serde_json::from_str(health).unwrap_or_default();
+            let recoveries = health.get("recoveries").cloned().unwrap_or_default();
+            read.recoveries = serde_json::from_value(recoveries).unwrap_or_default();
         }
         let Some((facts, since)) = line.strip_prefix("unit ").and_then(|line| line.split_once(" .")) else {
             continue;
@@ -183,7 +218,7 @@ fn read(host: &str, said: &str) -> (Vec<UnitRow>, Vec<String>) {
         let [name, state, ready, pid, restarts, memory @ ..] = words.as_slice() else {
             continue;
         };
-        rows.push(UnitRow {
+        read.rows.push(UnitRow {
             host: host.to_owned(),
             name: (*name).to_owned(),
             state: (*state).to_owned(),
@@ -197,7 +232,7 @@ fn read(host: &str, said: &str) -> (Vec<UnitRow>, Vec<String>) {
                 .unwrap_or_default(),
         });
     }
-    (rows, nodes)
+    read
 }
 
 impl Fleet {
@@ -206,26 +241,43 @@ impl Fleet {
     /// # Errors
     /// When no host answers; the part that is known is in the first value otherwise.
     pub async fn status(&self) -> Result<(FleetStatus, Option<Failure>), Failure> {
+        self.status_of(None).await
+    }
+
+    /// The same of one host, which says what it knows of the swarm's nodes and of recoveries; absent: of all.
+    ///
+    /// # Errors
+    /// When there is no such host, or none answers.
+    pub async fn status_of(&self, host: Option<&str>) -> Result<(FleetStatus, Option<Failure>), Failure> {
+        self.knows(host)?;
         let mut status = FleetStatus {
             name: self.inventory.config.name.clone(),
             address: self.inventory.consoles().join(" and "),
             rows: Vec::new(),
             nodes: Vec::new(),
+            recoveries: Vec::new(),
         };
-        let connected = connect(&self.inventory).await;
-        let looked = join_all(connected.into_iter().enumerate().map(async |(index, connected)| {
-            let access = connected?;
-            let answer = access.root(&look_script(&self.inventory, index), LIMIT).await?;
-            Ok(read(access.host(), &answer.stdout))
-        }))
-        .await;
+        let machines = self.inventory.machines.iter().enumerate();
+        let connected = connect(&self.inventory).await.into_iter().zip(machines);
+        let wanted = connected.filter(|(_, (_, machine))| host.is_none_or(|host| host == machine.name));
+        let looked = self
+            .inventory
+            .each(wanted.map(async |(connected, (index, _))| {
+                let access = connected?;
+                let answer = access.root(&look_script(&self.inventory, index), LIMIT).await?;
+                Ok(read(access.host(), &answer.stdout))
+            }))
+            .await;
         let mut problems = Vec::new();
         for outcome in looked {
             match outcome {
-                Ok((rows, nodes)) => {
-                    status.rows.extend(rows);
+                Ok(said) => {
+                    status.rows.extend(said.rows);
                     if status.nodes.is_empty() {
-                        status.nodes = nodes;
+                        status.nodes = said.nodes;
+                    }
+                    if status.recoveries.is_empty() {
+                        status.recoveries = said.recoveries;
                     }
                 }
                 Err(problem) => problems.push(problem),
@@ -264,6 +316,19 @@ impl fmt::Display for FleetStatus {
         for node in &self.nodes {
             writeln!(f, "node {node}")?;
         }
+        for recovery in &self.recoveries {
+            let (service, host, lost) = (recovery.service, &recovery.host, &recovery.instead_of);
+            let state = match recovery.state {
+                RecoveryState::Started => "started",
+                RecoveryState::Ended => "ended",
+                RecoveryState::Failed => "FAILED",
+            };
+            writeln!(
+                f,
+                "recovery {} {state}: {service} on {host} instead of {lost}: {}",
+                recovery.since, recovery.outcome
+            )?;
+        }
         Ok(())
     }
 }
@@ -274,8 +339,12 @@ mod tests {
 
     #[test]
     fn what_a_host_says_is_read() {
-        let said = "unit agent active yes 71 0 20480 . Wed 2026-01-07 10:00:00 UTC\nunit kafka failed no 0 5  . \nnode one Ready Active Leader\n";
-        let (rows, nodes) = read("one", said);
+        let said = "unit agent active yes 71 0 20480 . Wed 2026-01-07 10:00:00 UTC\nunit kafka failed no 0 5  . \nnode one Ready Active Leader\nhealth {\"recoveries\":[{\"service\":\"scheduler\",\"host\":\"one\",\"instead_of\":\"two\",\"state\":\"started\",\"outcome\":\"two is lost\",\"since\":\"2026-01-07T10:00:00.000Z\",\"version\":1}]}\n";
+        let Said {
+            rows,
+            nodes,
+            recoveries,
+        } = read("one", said);
         assert_eq!((rows[0].ready, rows[0].memory_kib, rows[0].restarts), (true, 20480, 0));
         assert_eq!((rows[1].ready, rows[1].memory_kib, rows[1].restarts), (false, 0, 5));
         assert_eq!(nodes, ["one Ready Active Leader"]);
@@ -284,6 +353,7 @@ mod tests {
             address: "http://192.0.2.1/".to_owned(),
             rows,
             nodes,
+            recoveries,
         };
         assert_eq!(status.unready(), ["kafka on one"]);
         insta::assert_snapshot!(status);

@@ -6,6 +6,7 @@ use common::config::Role;
 
 use super::brokers::{self, Known};
 use super::inventory::Inventory;
+use super::items::RESTORING;
 use super::leaving::{self, Former};
 
 /// What one host said.
@@ -17,6 +18,8 @@ pub(super) struct Survey {
     pub(super) full: bool,
     /// What it has data of.
     pub(super) data: Vec<Role>,
+    /// The backup that it is being made from.
+    pub(super) restoring: Option<String>,
     /// Its broker of Kafka, where it has the data of one.
     pub(super) kafka: Option<Known>,
     /// Id of the swarm that it is in, and whether it manages it.
@@ -41,6 +44,7 @@ echo \"marker $(cat {data}/installation 2>/dev/null)\"
 [ -z \"$(ls -A {data} 2>/dev/null | grep -vx installation.new)\" ] || echo full
 [ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb
 [ ! -e {data}/kafka/data/meta.properties ] || echo data kafka
+echo \"restoring $(cat {data}/{RESTORING} 2>/dev/null)\"
 echo \"kafka $(sed -n 's/^node.id=//p' {data}/kafka/data/meta.properties 2>/dev/null) $(cat {data}/secrets/kafka.properties {data}/etc/kafka.properties 2>/dev/null | grep -m1 '^controller.quorum.voters=' | cut -d= -f2)\"
 [ ! -e {data}/registry/docker ] || echo data registry
 echo \"swarm $(docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}} {{{{if .Swarm.Cluster}}}}{{{{.Swarm.Cluster.ID}}}}{{{{end}}}}' 2>/dev/null)\"
@@ -70,6 +74,7 @@ impl Survey {
                 ["data", role] => survey
                     .data
                     .extend(Role::INFRASTRUCTURE.iter().find(|known| known.name() == *role)),
+                ["restoring", backup] => survey.restoring = Some((*backup).to_owned()),
                 ["kafka", id, voters] => survey.kafka = Known::read(id, voters),
                 ["swarm", "active", manages, id @ ..] => {
                     survey.swarm = Some((id.concat(), *manages == "true"));
@@ -104,6 +109,41 @@ pub(super) fn unusable(inventory: &Inventory, internal: Ipv4Addr, survey: &Surve
         ));
     }
     problems
+}
+
+/// What keeps hosts from becoming what a backup has: each must be asked, and have no data but of that backup.
+pub(super) fn in_the_way(inventory: &Inventory, told: &[Option<Survey>], backup: &str) -> Vec<String> {
+    let name = &inventory.config.name;
+    let all = inventory.machines.iter().zip(told);
+    let problem = all.filter_map(|(machine, survey)| match survey {
+        None => Some(format!("{} cannot be asked, and every host must be", machine.name)),
+        Some(survey) if survey.data.is_empty() || survey.restoring.as_deref() == Some(backup) => None,
+        Some(_) => Some(format!(
+            "{} has data of `{name}`; remove it first: down --delete-data",
+            machine.name
+        )),
+    });
+    problem.collect()
+}
+
+/// Hosts that are half of what a backup has: `up` would begin anew on the other half.
+pub(super) fn half_restored(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
+    let all = inventory.machines.iter().zip(told);
+    let half = all.filter(|(_, survey)| survey.as_ref().is_some_and(|survey| survey.restoring.is_some()));
+    let say = |name: &str| {
+        format!("{name} is being made from a backup; run `restore` with it again, or begin anew: down --delete-data")
+    };
+    half.map(|(machine, _)| say(&machine.name)).collect()
+}
+
+/// Whether every host with a broker was asked, and none has data: Kafka begins, or begins anew because its data was lost.
+pub(super) fn kafka_begins(inventory: &Inventory, told: &[Option<Survey>]) -> bool {
+    let all = inventory.machines.iter().zip(told);
+    let brokers: Vec<_> = all
+        .filter(|(machine, _)| machine.roles.contains(&Role::Kafka))
+        .collect();
+    let empty = |survey: &Survey| !survey.data.contains(&Role::Kafka);
+    inventory.manages(Role::Kafka) && brokers.iter().all(|(_, survey)| survey.as_ref().is_some_and(empty))
 }
 
 /// What keeps all of them from being used together. `told` is what each host said, where it answered.
@@ -176,12 +216,13 @@ mod tests {
     #[test]
     fn an_answer_is_read() {
         let survey = Survey::read(
-            "marker iot\nfull\ndata kafka\nkafka 2 1@192.0.2.1:9093,2@192.0.2.2:9093\nswarm active true abc\naddress 192.0.2.1\nsecrets\ntoken.key k\n",
+            "marker iot\nfull\ndata kafka\nrestoring abc\nkafka 2 1@192.0.2.1:9093,2@192.0.2.2:9093\nswarm active true abc\naddress 192.0.2.1\nsecrets\ntoken.key k\n",
         );
         let wanted = Survey {
             marker: Some("iot".to_owned()),
             full: true,
             data: vec![Role::Kafka],
+            restoring: Some("abc".to_owned()),
             kafka: Known::read("2", "1@192.0.2.1:9093,2@192.0.2.2:9093"),
             swarm: Some(("abc".to_owned(), true)),
             addresses: vec![Ipv4Addr::new(192, 0, 2, 1)],
@@ -191,9 +232,35 @@ mod tests {
         };
         assert_eq!(survey, wanted);
         assert_eq!(
-            Survey::read("marker \nkafka  \nswarm inactive false \nsecrets\n"),
+            Survey::read("marker \nrestoring \nkafka  \nswarm inactive false \nsecrets\n"),
             Survey::default()
         );
+    }
+
+    #[test]
+    fn a_backup_needs_hosts_without_data_or_goes_on() {
+        let told = [
+            said("data kafka\nsecrets\n"),
+            said("data mongodb\nrestoring abc\nsecrets\n"),
+        ];
+        let problems = in_the_way(&inventory(), &told, "abc");
+        assert!(
+            problems.len() == 1 && problems[0].contains("down --delete-data"),
+            "{problems:?}"
+        );
+        assert_eq!(in_the_way(&inventory(), &told, "other").len(), 2);
+        let away = in_the_way(&inventory(), &[None, said("secrets\n")], "abc");
+        assert!(away.len() == 1 && away[0].contains("cannot be asked"), "{away:?}");
+        assert_eq!(half_restored(&inventory(), &told).len(), 1);
+        assert!(half_restored(&inventory(), &[None, said("restoring \nsecrets\n")]).is_empty());
+    }
+
+    #[test]
+    fn kafka_begins_where_every_broker_was_asked_and_none_has_data() {
+        let inventory = inventory();
+        assert!(kafka_begins(&inventory, &[said("data mongodb\nsecrets\n"), None]));
+        assert!(!kafka_begins(&inventory, &[said("data kafka\nsecrets\n"), None]));
+        assert!(!kafka_begins(&inventory, &[None, None]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Smaller commands for many hosts: logs, restart, and getting to know the keys of hosts.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::failure::{Exit, Failure};
 use crate::support::{self, Evidence};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than anybody watches.
+const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What a host may run beside the services.
 const BESIDE: [&str; 5] = ["agent", "kafka", "postgresql", "ferretdb", "registry"];
 
@@ -37,6 +40,23 @@ pub struct Lines {
     pub containing: Option<String>,
 }
 
+/// Makes lines of pieces.
+#[derive(Debug, Default)]
+struct Pieces {
+    rest: Vec<u8>,
+}
+
+impl Pieces {
+    fn take(&mut self, piece: &[u8], mut line: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+        self.rest.extend_from_slice(piece);
+        let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else {
+            return Ok(());
+        };
+        let whole: Vec<u8> = self.rest.drain(..=end).collect();
+        String::from_utf8_lossy(&whole).lines().try_for_each(&mut line)
+    }
+}
+
 /// What is known of a host's key.
 #[derive(Debug)]
 pub enum Acquaintance {
@@ -49,7 +69,10 @@ pub enum Acquaintance {
 }
 
 /// A program that hosts may run; another name would go into a shell of root.
-fn known(program: Option<&str>) -> Result<(), Failure> {
+///
+/// # Errors
+/// When there is none of that name.
+pub(crate) fn known(program: Option<&str>) -> Result<(), Failure> {
     match program.filter(|program| !all_programs().any(|known| known == *program)) {
         None => Ok(()),
         Some(program) => {
@@ -117,18 +140,43 @@ impl Fleet {
         Ok(evidence)
     }
 
+    /// Goes on telling what is added to logs, from the newest lines on, of one host or all: `tell` gets the host's name and a line. It ends when
+    /// no host answers any more; a host that is lost is told of by `tell`, too.
+    ///
+    /// # Errors
+    /// When no host can be asked.
+    pub async fn follow(
+        &self,
+        only: Option<&str>,
+        wanted: &Lines,
+        tell: &(impl Fn(&str, &str) -> io::Result<()> + Sync),
+    ) -> Result<(), Failure> {
+        known(wanted.program.as_deref())?;
+        let script = self.follow_script(wanted);
+        let (found, problems): (Vec<_>, Vec<_>) = self.members(only).await?.into_iter().partition(Result::is_ok);
+        let problems: Vec<Problem> = problems.into_iter().filter_map(Result::err).collect();
+        for problem in problems.iter().filter(|_| !found.is_empty()) {
+            tell("--", &problem.message).ok();
+        }
+        join_all(found.into_iter().flatten().map(async |access| {
+            let mut lines = Pieces::default();
+            let mut take = |bytes: &[u8]| lines.take(bytes, |line| tell(access.host(), line));
+            let ended = access.root_taking(&script, ENDLESS, &mut take).await;
+            let reason = match ended {
+                Ok(answer) => answer.last_lines(5).join(" / "),
+                Err(error) => Problem::from(error).message,
+            };
+            tell(access.host(), &format!("-- no more lines: {reason}")).ok();
+        }))
+        .await;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(failure(problems, &self.resume("logs -f")))
+    }
+
     fn logs_script(&self, wanted: &Lines) -> String {
-        let name = &self.inventory.config.name;
-        let units = |program: &str| format!(" -u {name}-{program}.service -u {name}-standin@{program}.service");
-        let units: String = match &wanted.program {
-            Some(program) => units(program),
-            None => all_programs().map(units).collect(),
-        };
-        let since = wanted.since.as_ref().map(|since| format!(" --since {}", quote(since)));
-        let all = format!(
-            "journalctl{units}{} --no-pager -o short-iso -q",
-            since.unwrap_or_default()
-        );
+        let all = self.journal(wanted);
         match &wanted.containing {
             None => format!("{all} -n {}", wanted.count),
             Some(text) => format!(
@@ -137,6 +185,33 @@ impl Fleet {
                 wanted.count
             ),
         }
+    }
+
+    /// The same, and what is added from then on.
+    fn follow_script(&self, wanted: &Lines) -> String {
+        let all = self.journal(wanted);
+        match &wanted.containing {
+            None => format!("exec {all} -n {} -f", wanted.count),
+            Some(text) => format!(
+                "{all} -n {} -f | grep --line-buffered -F -- {}",
+                wanted.count,
+                quote(text)
+            ),
+        }
+    }
+
+    fn journal(&self, wanted: &Lines) -> String {
+        let name = &self.inventory.config.name;
+        let units = |program: &str| format!(" -u {name}-{program}.service -u {name}-standin@{program}.service");
+        let units: String = match &wanted.program {
+            Some(program) => units(program),
+            None => all_programs().map(units).collect(),
+        };
+        let since = wanted.since.as_ref().map(|since| format!(" --since {}", quote(since)));
+        format!(
+            "journalctl{units}{} --no-pager -o short-iso -q",
+            since.unwrap_or_default()
+        )
     }
 
     /// Restarts a program on one host or all, or the services and the node agents; one host after the other.
@@ -184,14 +259,24 @@ echo \"$units\""
         )
     }
 
+    /// A host that config.json names.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn knows(&self, host: Option<&str>) -> Result<(), Failure> {
+        let machines = &self.inventory.machines;
+        let Some(host) = host.filter(|host| !machines.iter().any(|machine| machine.name == *host)) else {
+            return Ok(());
+        };
+        let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
+        let message = format!("there is no host `{host}`; there are: {}", names.join(", "));
+        Err(Failure::new(Exit::Usage, message))
+    }
+
     /// Signs in to one host or all.
     async fn members(&self, only: Option<&str>) -> Result<Vec<Result<Arc<Remote>, Problem>>, Failure> {
+        self.knows(only)?;
         let machines = &self.inventory.machines;
-        if let Some(only) = only.filter(|only| !machines.iter().any(|machine| machine.name == *only)) {
-            let names: Vec<&str> = machines.iter().map(|machine| machine.name.as_str()).collect();
-            let message = format!("there is no host `{only}`; there are: {}", names.join(", "));
-            return Err(Failure::new(Exit::Usage, message));
-        }
         let connected = connect(&self.inventory).await.into_iter().zip(machines);
         let wanted = connected.filter(|(_, machine)| only.is_none_or(|only| only == machine.name));
         Ok(wanted.map(|(access, _)| access).collect())
@@ -205,12 +290,14 @@ echo \"$units\""
         script: &str,
     ) -> Result<(BTreeMap<String, String>, Option<Failure>), Failure> {
         let members = self.members(only).await?;
-        let outcomes = join_all(
-            members
-                .into_iter()
-                .map(async |access| said(access?.as_ref(), verb, script).await),
-        )
-        .await;
+        let outcomes = self
+            .inventory
+            .each(
+                members
+                    .into_iter()
+                    .map(async |access| said(access?.as_ref(), verb, script).await),
+            )
+            .await;
         let (mut told, mut problems) = (BTreeMap::new(), Vec::new());
         for outcome in outcomes {
             match outcome {
@@ -254,14 +341,12 @@ echo \"$units\""
         learn(&target.trust.known_hosts, key).map_err(|error| Failure::new(Exit::HostKey, error.to_string()))
     }
 
-    /// Which host runs what, a line each.
+    /// Which host runs what.
     #[must_use]
-    pub fn placement(&self) -> Vec<String> {
-        let line = |machine: &super::inventory::Machine| {
-            let roles: Vec<&str> = machine.roles.iter().map(|role| role.name()).collect();
-            format!("{:<16} {}", machine.name, roles.join(", "))
-        };
-        self.inventory.machines.iter().map(line).collect()
+    pub fn placement(&self) -> Vec<(&str, Vec<&'static str>)> {
+        let of = |machine: &super::inventory::Machine| machine.roles.iter().map(|role| role.name()).collect();
+        let machines = self.inventory.machines.iter();
+        machines.map(|machine| (machine.name.as_str(), of(machine))).collect()
     }
 }
 
@@ -291,6 +376,21 @@ mod tests {
             containing: Some("it's; rm".to_owned()),
         });
         insta::assert_snapshot!(some);
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_are_cut() {
+        let (text, mut lines) = ("one\ntwö\n\nthree", Vec::new());
+        let mut pieces = Pieces::default();
+        for piece in text.as_bytes().chunks(2) {
+            pieces
+                .take(piece, |line| {
+                    lines.push(line.to_owned());
+                    Ok(())
+                })
+                .unwrap();
+        }
+        assert_eq!(lines, ["one", "twö", ""]);
     }
 
     #[test]

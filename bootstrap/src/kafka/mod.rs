@@ -79,7 +79,7 @@ pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result
     files::keep_private(&layout.secrets(), &account).await?;
     files::keep_private(&data(layout), &account).await?;
     if !data(layout).join("meta.properties").exists() {
-        let id = base64_url(rand::random::<[u8; 16]>());
+        let id = new_id();
         let classes = format!("{}/libs/*", layout.part("kafka").display());
         let properties = properties(layout).to_string_lossy().into_owned();
         let mut format = command("runuser", ["-u", &account, "--", "java", "-cp", &classes]);
@@ -106,6 +106,11 @@ pub(crate) fn accounts_command(layout: &Layout) -> [String; 6] {
     ]
 }
 
+/// Everything that the broker remembers, to be begun anew.
+pub(crate) fn state(layout: &Layout) -> [PathBuf; 2] {
+    [data(layout), mark(layout)]
+}
+
 /// What remembers which accounts were made, and in which data folder.
 fn mark(layout: &Layout) -> PathBuf {
     layout.part("kafka").join("accounts")
@@ -130,7 +135,12 @@ pub(crate) async fn make_accounts(config: &Config, layout: &Layout, log: &Path) 
     files::write(&mark(layout), &marked(config, layout)?, 0o644).map(drop)
 }
 
-/// An id for the cluster of an installation: the same each time, so that formatting may be tried again.
+/// An id for a cluster that begins.
+pub(crate) fn new_id() -> String {
+    base64_url(rand::random::<[u8; 16]>())
+}
+
+/// The id of the cluster of an installation that was made before ids were kept among the secrets.
 pub(crate) fn cluster_id(installation: &str) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(installation);

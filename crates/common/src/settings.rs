@@ -44,6 +44,9 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// MongoDB protocol.
     pub mongodb: MongoSettings,
+    /// Whether the database comes from a backup: then the Kafka beside it is another one, also where nothing remembers the one before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
     /// How services are started on other hosts in the place of those of a host that is lost; absent where there is one host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<Recovery>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::ssh::{Session, Source, SshError};
+use crate::ssh::{Output, Session, Source, SshError, Take};
 
 /// What a command said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    fn of(output: &Output) -> Self {
+        Self {
+            status: output.status,
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Whether it ended well.
     #[must_use]
     pub fn succeeded(&self) -> bool {
@@ -102,6 +110,9 @@ pub trait Access: Send + Sync {
     async fn stage(&self, file: &Path, sha256: &str) -> Result<String, AccessError>;
 }
 
+/// Gives a shell of root its script. `root` itself needs no sudo, and a minimal system has none.
+const AS_ROOT: &str = "if [ \"$(id -u)\" = 0 ]; then exec bash -s; else exec sudo -n bash -s; fi";
+
 /// A host over SSH.
 #[derive(Debug)]
 pub struct Remote {
@@ -125,30 +136,20 @@ impl Remote {
     }
 
     async fn answer(&self, command: &str, input: &[u8], limit: Duration) -> Result<Answer, AccessError> {
-        let output = self.session.run(command, input, limit).await?;
-        Ok(Answer {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(Answer::of(&self.session.run(command, input, limit).await?))
     }
 
-    /// Ends the session.
-    pub async fn close(self) {
-        self.session.close().await;
-    }
-}
-
-#[async_trait]
-impl Access for Remote {
-    fn host(&self) -> &str {
-        &self.name
+    /// As [`Access::root`], for a script that says much or does not end by itself: `take` gets its standard output as it comes.
+    ///
+    /// # Errors
+    /// Those of [`Access::root`], and when `take` fails.
+    pub async fn root_taking(&self, script: &str, limit: Duration, take: Take<'_>) -> Result<Answer, AccessError> {
+        let output = self.session.run_taking(AS_ROOT, script.as_bytes(), limit, take).await?;
+        self.allowed(Answer::of(&output))
     }
 
-    async fn root(&self, script: &str, limit: Duration) -> Result<Answer, AccessError> {
-        // `root` itself needs no sudo, and a minimal system has none.
-        let command = "if [ \"$(id -u)\" = 0 ]; then exec bash -s; else exec sudo -n bash -s; fi";
-        let answer = self.answer(command, script.as_bytes(), limit).await?;
+    /// An answer, unless it is that of `sudo`.
+    fn allowed(&self, answer: Answer) -> Result<Answer, AccessError> {
         // Only these: in many clouds sudo also complains of the host's name, and goes on.
         let refusals = [
             "a password is required",
@@ -165,6 +166,22 @@ impl Access for Remote {
             });
         }
         Ok(answer)
+    }
+
+    /// Ends the session.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}
+
+#[async_trait]
+impl Access for Remote {
+    fn host(&self) -> &str {
+        &self.name
+    }
+
+    async fn root(&self, script: &str, limit: Duration) -> Result<Answer, AccessError> {
+        self.allowed(self.answer(AS_ROOT, script.as_bytes(), limit).await?)
     }
 
     async fn stage(&self, file: &Path, sha256: &str) -> Result<String, AccessError> {

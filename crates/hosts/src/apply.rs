@@ -37,7 +37,7 @@ pub async fn make(
         Kind::State { file: Some(upload), .. } => {
             let staged = quote(&host.stage(&upload.path, &upload.sha256).await?);
             format!(
-                "FILE={staged}\n{}\nrm -f {staged}\n",
+                "FILE={staged}\n{}\nstatus=$?; rm -f {staged}; exit $status\n",
                 script(&item.kind, packages, input)
             )
         }
@@ -274,6 +274,23 @@ mod tests {
         );
         let error = make(&Here, &item, None, None).await.unwrap_err().to_string();
         assert_eq!(error, "here: an impossible thing failed: this is why");
+        // `set -e` does not end a list of which the last command was not reached.
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        let listed = Item::new(
+            "a thing of a file",
+            Kind::State {
+                check: "false".to_owned(),
+                make: "false && echo not reached".to_owned(),
+                input: None,
+                file: Some(Upload {
+                    sha256: crate::item::sha256(b"x"),
+                    path: file,
+                }),
+            },
+        );
+        assert!(make(&Here, &listed, None, None).await.is_err());
         let full = Item::new(
             "a large thing",
             Kind::State {

@@ -33,6 +33,8 @@ pub struct Unit {
     pub notifies: bool,
     /// How long it may take to stop, in seconds.
     pub stop_seconds: u16,
+    /// How long after its end it begins anew, in milliseconds.
+    pub pause_millis: u32,
     /// Changes when its program or its settings do.
     pub fingerprint: String,
 }
@@ -54,7 +56,7 @@ StartLimitIntervalSec=0
 [Service]
 ExecStart={}
 Restart=always
-RestartSec=1
+RestartSec={}ms
 TimeoutStopSec={}
 KillMode=mixed
 KillSignal=SIG{}
@@ -66,6 +68,7 @@ KillSignal=SIG{}
                 .map(|unit| format!("Requires={unit}\n"))
                 .unwrap_or_default(),
             self.command.replace('%', "%%"),
+            self.pause_millis,
             self.stop_seconds,
             self.stop_signal
         );
@@ -152,6 +155,7 @@ mod tests {
             low_ports: true,
             notifies: true,
             stop_seconds: 15,
+            pause_millis: 500,
             fingerprint: "1234".to_owned(),
         };
         insta::assert_snapshot!(unit.render());

@@ -62,14 +62,14 @@ impl Board {
         let received = self.start.elapsed();
         let mut state = self.state();
         let off = now.millis_since(node.at).abs() > components::SKEW_MILLIS;
-        let name = if node.host.is_empty() { &node.name } else { &node.host };
+        let name = node.host_name();
         let before = state.hosts.get(name).map_or(0, |sight| sight.skewed);
         let sight = HostSight {
             report: node.clone(),
             received,
             skewed: if off { before.saturating_add(1) } else { 0 },
         };
-        state.hosts.insert(name.clone(), sight);
+        state.hosts.insert(name.to_owned(), sight);
     }
 
     /// Takes in a look at Kafka.

@@ -3,25 +3,43 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::kafka::{KafkaConfig, KafkaPublisher};
+use crate::kafka::{KafkaConfig, KafkaPublisher, Silence};
 use crate::service::Context;
 
 /// A Kafka client that has been lost for so long, while others get answers, does not find back by itself.
 const LOST: Duration = Duration::from_secs(15);
-/// Kafka was away when it did not answer for so long: no broker comes back sooner, and a busy machine answers within it.
+/// Kafka was away when nobody was there for so long: no broker comes back sooner.
 const OUTAGE: Duration = Duration::from_secs(3);
-/// The same with several brokers, which are hardly ever away all at once: that nobody answers means that the hosts are short of CPU, and processes
-/// that all begin anew would keep them so.
-const OUTAGE_OF_ALL: Duration = Duration::from_secs(20);
+/// The same where it is there and does not answer, or has several brokers, which are hardly ever away all at once: that means that hosts are short
+/// of CPU, and processes that all begin anew would keep them so.
+const OUTAGE_OF_THE_BUSY: Duration = Duration::from_secs(20);
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Given,
+    /// Not in time, by somebody who is there.
+    Late,
+    /// Nobody was there.
+    None,
+}
+
+/// Since when something does not answer.
+#[derive(Debug, Clone, Copy)]
+struct Away {
+    since: Instant,
+    /// Whether nobody was there meanwhile.
+    gone: bool,
+}
 
 /// What is known of whether something answers.
 #[derive(Debug)]
 struct Presence {
     /// Whether it has answered at all.
     met: bool,
-    /// Since when it does not.
-    away: Option<Instant>,
-    /// How long it must be away for an outage.
+    /// Absent: it answers.
+    away: Option<Away>,
+    /// How long nobody must be there for an outage.
     outage: Duration,
 }
 
@@ -48,19 +66,25 @@ impl Presence {
         }
     }
 
-    fn take(&mut self, answers: bool, now: Instant) -> Turn {
-        match (answers, self.away) {
-            (false, Some(_)) => Turn::Same,
-            (false, None) => {
-                self.away = Some(now);
-                Turn::Away
-            }
-            (true, since) => {
+    fn take(&mut self, answer: Answer, now: Instant) -> Turn {
+        let gone = answer == Answer::None;
+        match (answer, &mut self.away) {
+            (Answer::Given, away) => {
                 let met = std::mem::replace(&mut self.met, true);
-                self.away = None;
-                since.map_or(Turn::Same, |since| Turn::Back {
-                    outage: met && now.saturating_duration_since(since) >= self.outage,
-                })
+                let outage = |away: Away| {
+                    let least = if away.gone { self.outage } else { OUTAGE_OF_THE_BUSY };
+                    met && now.saturating_duration_since(away.since) >= least
+                };
+                away.take()
+                    .map_or(Turn::Same, |away| Turn::Back { outage: outage(away) })
+            }
+            (_, Some(away)) => {
+                away.gone |= gone;
+                Turn::Same
+            }
+            (_, away) => {
+                *away = Some(Away { since: now, gone });
+                Turn::Away
             }
         }
     }
@@ -70,7 +94,7 @@ impl Presence {
 pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
     let (kafka, mongodb) = (context.health.part("kafka"), context.health.part("mongodb"));
     let outage_of_kafka = if context.kafka.has_several_brokers() {
-        OUTAGE_OF_ALL
+        OUTAGE_OF_THE_BUSY
     } else {
         OUTAGE
     };
@@ -84,16 +108,18 @@ pub(crate) async fn watch(context: Context) -> anyhow::Result<()> {
         }
         let publisher = context.publisher.clone();
         let ping = tokio::task::spawn_blocking(move || publisher.ping(Duration::from_secs(2)));
-        let pings = [
-            ("kafka", &kafka, ping.await?.err().map(|error| error.to_string())),
-            (
-                "mongodb",
-                &mongodb,
-                context.mongo.ping().await.err().map(|error| error.to_string()),
-            ),
-        ];
-        for ((name, part, error), presence) in pings.into_iter().zip(&mut presences) {
-            match presence.take(error.is_none(), Instant::now()) {
+        let of_kafka = match ping.await? {
+            Ok(()) => (Answer::Given, None),
+            Err(late @ Silence::Late(_)) => (Answer::Late, Some(late.to_string())),
+            Err(nobody) => (Answer::None, Some(nobody.to_string())),
+        };
+        let of_mongodb = match context.mongo.ping().await {
+            Ok(()) => (Answer::Given, None),
+            Err(error) => (Answer::None, Some(error.to_string())),
+        };
+        let pings = [("kafka", &kafka, of_kafka), ("mongodb", &mongodb, of_mongodb)];
+        for ((name, part, (answer, error)), presence) in pings.into_iter().zip(&mut presences) {
+            match presence.take(answer, Instant::now()) {
                 Turn::Same => {}
                 Turn::Away => tracing::warn!(error, "{name} does not answer"),
                 Turn::Back { outage: lasted } => {
@@ -143,27 +169,38 @@ mod tests {
 
     #[test]
     fn only_who_was_there_and_stays_away_for_long_is_back_from_an_outage() {
+        use Answer::{Given, Late, None};
         let start = Instant::now();
         let back = |outage| Turn::Back { outage };
         let cases = [
             // A start before it.
-            (vec![(false, 0), (true, 60)], vec![Turn::Away, back(false)]),
+            (vec![(None, 0), (Given, 60)], vec![Turn::Away, back(false)]),
             // A slow answer.
             (
-                vec![(true, 0), (false, 2), (true, 4)],
+                vec![(Given, 0), (None, 2), (Given, 4)],
                 vec![Turn::Same, Turn::Away, back(false)],
             ),
-            // An outage, and after it everything is as before.
+            // An outage, which begins with an answer that does not come, and after it everything is as before.
             (
-                vec![(true, 0), (false, 2), (false, 4), (true, 5), (true, 7)],
+                vec![(Given, 0), (Late, 2), (None, 4), (Given, 5), (Given, 7)],
                 vec![Turn::Same, Turn::Away, Turn::Same, back(true), Turn::Same],
+            ),
+            // One that is busy.
+            (
+                vec![(Given, 0), (Late, 2), (Late, 4), (Given, 8)],
+                vec![Turn::Same, Turn::Away, Turn::Same, back(false)],
+            ),
+            // One that was stopped.
+            (
+                vec![(Given, 0), (Late, 2), (Late, 4), (Given, 23)],
+                vec![Turn::Same, Turn::Away, Turn::Same, back(true)],
             ),
         ];
         for (seen, expected) in cases {
             let mut presence = Presence::new(OUTAGE);
             let turns: Vec<Turn> = seen
                 .iter()
-                .map(|(answers, second)| presence.take(*answers, start + Duration::from_secs(*second)))
+                .map(|(answer, second)| presence.take(*answer, start + Duration::from_secs(*second)))
                 .collect();
             assert_eq!(turns, expected, "{seen:?}");
         }

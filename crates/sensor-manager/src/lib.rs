@@ -64,12 +64,16 @@ use crate::registry::store::Registry;
 /// When a port is taken or the token key can not be read.
 pub async fn run(context: Context) -> anyhow::Result<()> {
     let key = TokenKey::new(&context.settings.secret("token.key")?);
-    let directory = Directory::start(&context);
-    endpoints::start(&context, &directory).await?;
-    history::start(&context);
     let registry = Registry {
         entries: context.entities(),
     };
+    // Beside a new Kafka places are told again before anybody looks for them; while MongoDB is away readings are let in all the same.
+    if context.settle(&registry.entries).await.is_err() {
+        tracing::debug!("the registry settles later");
+    }
+    let directory = Directory::start(&context);
+    endpoints::start(&context, &directory).await?;
+    history::start(&context, context.settled().await?);
     let bus = context.bus.clone();
     context.consume::<RegistryCommand, _>(Arc::new(RegistryHandler { registry, bus }));
 
@@ -77,10 +81,10 @@ pub async fn run(context: Context) -> anyhow::Result<()> {
     // A place that is not known yet would leave its instances waiting for nothing.
     directory.caught_up().await;
     let bindings = Bindings {
-        bindings: context.entities(),
+        bindings: context.settled().await?,
         sessions: Sessions {
             leases: context.entities(),
-            checkpoints: context.entities(),
+            checkpoints: context.settled().await?,
         },
         directory,
         hub,

@@ -90,7 +90,7 @@ impl HttpConnector {
         let mut backoff = Backoff::default();
         loop {
             before();
-            let request = self.client.post(address).json(body).timeout(Duration::from_secs(10));
+            let request = self.client.post(address).json(body).timeout(Duration::from_secs(20));
             match self.attempt(request).await {
                 Attempt::Accepted(_) => return Ok(()),
                 Attempt::Refused(reason) => return Err(reason),

@@ -13,16 +13,23 @@ struct Arguments {
     /// How often.
     #[arg(long, default_value_t = 1)]
     rounds: u32,
+    /// Of `faults` and `operations`, only those with this text in their name; the result is shown, not kept.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    platform_tests::show_warnings();
     let outcome = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(campaigns::run(&arguments.name, arguments.rounds)));
+        .and_then(|runtime| {
+            let only = arguments.only.as_deref();
+            runtime.block_on(campaigns::run(&arguments.name, arguments.rounds, only))
+        });
     match outcome {
-        Ok(path) => {
-            platform_tests::say(&format!("written to {}", path.display()));
+        Ok(result) => {
+            platform_tests::say(&result);
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -6,25 +6,31 @@ mod hosts;
 mod latency;
 mod operations;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use bootstrap::Profile;
 
 use crate::stack::Stack;
 
-/// Runs a campaign on an installation of its own; returns where the result was written.
+/// Runs a campaign on an installation of its own; returns where the result was written, or of a part the result.
 ///
 /// # Errors
 /// When the name is not known, or what should hold does not.
-pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
+pub async fn run(name: &str, rounds: u32, only: Option<&str>) -> Result<String> {
     let outcome = match name {
-        "faults" => faults::run(rounds).await,
+        other if only.is_some() && !["faults", "operations"].contains(&other) => {
+            bail!("--only is for `faults` and `operations`")
+        }
+        "faults" => faults::run(rounds, only).await,
         "hosts" => hosts::run(rounds).await,
-        "operations" => operations::run(rounds).await,
+        "operations" => operations::run(rounds, only).await,
         "exactness" | "latency" => on_a_stack(name, rounds).await,
         _ => bail!("no campaign `{name}`; there are: exactness, faults, hosts, latency, operations"),
     };
+    if only.is_some() {
+        return outcome;
+    }
     let release = if cfg!(debug_assertions) { "" } else { "--release " };
     let text = format!(
         "# {name}\n\n`cargo run {release}-p platform-tests --bin campaign -- {name} --rounds {rounds}` on {}\n\n{}",
@@ -35,7 +41,7 @@ pub async fn run(name: &str, rounds: u32) -> Result<PathBuf> {
         .join("results")
         .join(format!("{name}.md"));
     std::fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
-    Ok(path)
+    Ok(format!("written to {}", path.display()))
 }
 
 async fn on_a_stack(name: &str, rounds: u32) -> Result<String> {

@@ -3,18 +3,21 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::quantile;
 use crate::say;
-use crate::scenarios::OPERATIONS;
+use crate::scenarios::{OPERATIONS, Operation};
 
 /// Runs the rounds and returns how long each took.
-pub(super) async fn run(rounds: u32) -> Result<String> {
+pub(super) async fn run(rounds: u32, only: Option<&str>) -> Result<String> {
     super::hosts::prepare().await?;
-    let mut figures: Vec<Vec<f64>> = OPERATIONS.iter().map(|_| Vec::new()).collect();
+    let wanted = |operation: &&Operation| only.is_none_or(|only| operation.name.contains(only));
+    let operations: Vec<&Operation> = OPERATIONS.iter().filter(wanted).collect();
+    ensure!(!operations.is_empty(), "no operation has that in its name");
+    let mut figures: Vec<Vec<f64>> = operations.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
-        for (operation, times) in OPERATIONS.iter().zip(&mut figures) {
+        for (operation, times) in operations.iter().zip(&mut figures) {
             let began = Instant::now();
             (operation.run)().await.with_context(|| operation.name)?;
             let took = began.elapsed().as_secs_f64();
@@ -27,7 +30,7 @@ Three hosts (containers with systemd on one machine) for each line; the time is 
 Each refusal had its own words and exit code and did the other hosts no harm; where readings were counted, every acknowledged one was counted once. \
 Else there is no result.\n\n| what | median s | most s |\n|---|---|---|\n"
         .to_owned();
-    for (operation, mut times) in OPERATIONS.iter().zip(figures) {
+    for (operation, mut times) in operations.iter().zip(figures) {
         times.sort_by(f64::total_cmp);
         let most = quantile(&times, 1.0);
         writeln!(

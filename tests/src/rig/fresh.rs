@@ -7,12 +7,11 @@ use anyhow::{Context as _, Result, ensure};
 use super::{Rig, RigHost};
 
 /// Units that are installed and must not run before somebody installs the platform.
-const INSTALLED: [&str; 5] = [
+const INSTALLED: [&str; 4] = [
     "docker.service",
     "docker.socket",
     "containerd.service",
     "postgresql.service",
-    "docker-registry.service",
 ];
 
 /// Asserts that the hosts are what an installation starts from: systemd up, `ec2-user` signs in with the key under strict
@@ -58,7 +57,7 @@ async fn looks_like_fresh_host(rig: &Rig, host: &RigHost) -> Result<String> {
     let engine = "sudo docker version >/dev/null 2>&1 && echo answers || echo silent";
     let engine = rig.ssh(host, engine).await?;
     ensure!(engine == "silent", "its Engine {engine}");
-    rig.ssh(host, "command -v docker java psql docker-registry iptables curl")
+    rig.ssh(host, "command -v docker java psql iptables curl")
         .await
         .context("something is not installed")?;
     let clusters = rig.ssh(host, "ls /etc/postgresql").await?;

@@ -183,6 +183,19 @@ impl Rig {
         Ok(())
     }
 
+    /// Removes it after a story, whose outcome it returns; with `KEEP_STACK` in the environment, what failed can be looked at.
+    ///
+    /// # Errors
+    /// Those of the story; when Docker refuses.
+    pub async fn after<T>(mut self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() && std::env::var_os("KEEP_STACK").is_some() {
+            self.removed = true;
+            return outcome;
+        }
+        self.remove().await?;
+        outcome
+    }
+
     async fn make_key(&self) -> Result<()> {
         if !Path::new("/usr/bin/ssh-keygen").exists() {
             crate::distribution::install("openssh-client")?;

@@ -18,8 +18,7 @@ pub(super) async fn all() -> Result<()> {
         interruptions(&rig, 3).await.map(drop)
     }
     .await;
-    rig.remove().await?;
-    outcome
+    rig.after(outcome).await
 }
 
 /// Keys: wrong ones, unknown ones, changed ones. Nobody gets further than that.

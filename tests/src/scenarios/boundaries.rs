@@ -1,6 +1,6 @@
 //! What an application can reach.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
 use super::path::{instance_is, task};
@@ -15,8 +15,9 @@ pub(super) async fn network(stack: &Stack) -> Result<()> {
     let developer = member(stack.admin(), "nina", &["developer", "end_user"]).await?;
     let plan = Plan::room("Quiet room");
     let site = Site::register(stack, &plan, folder.path()).await?;
-    let ports = &stack.settings().ports;
-    let gateway = stack.settings().engine.gateway;
+    // As they are now: an installation that was restored may have another network.
+    let settings = stack.installation().settings()?;
+    let (ports, gateway) = (&settings.ports, settings.engine.gateway);
     let closed = [
         12_392,
         ports.console,
@@ -30,12 +31,14 @@ pub(super) async fn network(stack: &Stack) -> Result<()> {
     ];
     let program = format!(
         r#"
-import os, socket
+import os, socket, time
+began, met = time.monotonic(), {{}}
 def open_(host, port):
     try:
         socket.create_connection((host, port), 2).close()
         return True
-    except OSError:
+    except OSError as error:
+        met[port] = f"{{error}} after {{time.monotonic() - began:.1f}} s"
         return False
 gateway = "{gateway}"
 reached = [p for p in {closed:?} if open_(gateway, p)]
@@ -48,6 +51,8 @@ try:
 except OSError:
     pass
 print("reached", reached, "agent missing", agent)
+if agent:
+    print(met, open("/proc/net/arp").read(), open("/proc/net/route").read())
 raise SystemExit(0 if not reached and not agent and os.getuid() != 0 and int(status["CapEff"], 16) == 0 and status["NoNewPrivs"].strip() == "1" else 4)
 "#,
         readings = ports.agent_readings,
@@ -63,5 +68,22 @@ raise SystemExit(0 if not reached and not agent and os.getuid() != 0 and int(sta
     })
     .await?;
     ensure!(ended.is_ok(), "{ended:?}: {lines:?}");
+    keeps_its_address(&gateway.to_string()).await
+}
+
+/// A bridge that takes the hardware address of a container changes it when that one ends, and the others miss the agent for a minute.
+async fn keeps_its_address(gateway: &str) -> Result<()> {
+    let shown = tokio::process::Command::new("ip")
+        .args(["-4", "-o", "addr"])
+        .output()
+        .await?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let line = shown.lines().find(|line| line.contains(&format!("inet {gateway}/")));
+    let bridge = line
+        .and_then(|line| line.split_whitespace().nth(1))
+        .context("no bridge")?;
+    let kind = std::fs::read_to_string(format!("/sys/class/net/{bridge}/addr_assign_type"))?;
+    // `NET_ADDR_SET` of the kernel.
+    ensure!(kind.trim() == "3", "{bridge} takes the address of a container");
     Ok(())
 }

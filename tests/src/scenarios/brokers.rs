@@ -14,8 +14,7 @@ use crate::wait::until;
 pub(super) async fn one_is_lost() -> Result<()> {
     let rig = Rig::start("iot-rig-brokers", 3).await?;
     let outcome = play(&rig).await;
-    rig.remove().await?;
-    outcome
+    rig.after(outcome).await
 }
 
 async fn play(rig: &Rig) -> Result<()> {
@@ -53,7 +52,7 @@ fn told(what: &str, pause: Duration) {
 }
 
 /// Waits until every broker has a copy of everything: before that the next one may not be lost.
-async fn caught_up(rig: &Rig) -> Result<()> {
+pub(super) async fn caught_up(rig: &Rig) -> Result<()> {
     let host: &RigHost = rig.hosts().first().context("a host")?;
     let ask = "cd /; access=/var/lib/iot/secrets/kafka-admin.properties
 out=$(runuser -u iot-platform -- java -cp '/var/lib/iot/kafka/libs/*' org.apache.kafka.tools.TopicCommand --bootstrap-server $(sed -n 's/^bootstrap.servers=//p' $access) --command-config $access --describe --under-replicated-partitions 2>/dev/null) && { printf '%s' \"$out\" | grep -c Partition: || true; }

@@ -1,11 +1,15 @@
 //! A person with a browser: Chromium, driven by the scripts in `tests/browser`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::site::bundle;
 use crate::stack::{ADMIN_PASSWORD, Stack};
+
+/// What the scripts wait for has deadlines of its own; what a browser that hangs is asked for has not.
+const LONGEST: Duration = Duration::from_secs(900);
 
 /// From sign-in to a device and back, in the console only.
 pub(super) async fn path(stack: &Stack) -> Result<()> {
@@ -30,7 +34,8 @@ async fn play(stack: &Stack, script: &str) -> Result<()> {
     // Pictures of what went wrong outlive the run.
     let pictures = std::env::temp_dir().join("iot-platform-browser");
     std::fs::create_dir_all(&pictures)?;
-    let status = bootstrap::node("node")
+    let mut person = bootstrap::node("node");
+    person
         .arg(scripts.join(script))
         .env("BASE", stack.base())
         .env(
@@ -43,8 +48,9 @@ async fn play(stack: &Stack, script: &str) -> Result<()> {
         .env("BUNDLE", &zip)
         .env("CHROMIUM", chromium)
         .env("OUT", &pictures)
-        .status()
-        .await?;
+        .kill_on_drop(true);
+    let status = tokio::time::timeout(LONGEST, person.status()).await;
+    let status = status.with_context(|| format!("{script} did not end within {} s", LONGEST.as_secs()))??;
     ensure!(
         status.success(),
         "{script} ended with {status}; pictures are in {}",

@@ -11,9 +11,10 @@ use common::config::Config;
 use serde_json::{Value, json};
 use simulator::config::Servers;
 
+use super::counted::CountedRoom;
 use super::path::instance_is;
 use crate::client::Client;
-use crate::rig::Rig;
+use crate::rig::{Rig, RigHost};
 use crate::say;
 use crate::site::{Plan, Site, bundle, id, types};
 use crate::stack::{ADMIN_PASSWORD, Stack};
@@ -46,18 +47,20 @@ fn failed(failure: bootstrap::failure::Failure) -> anyhow::Error {
 }
 
 fn fleet(rig: &Rig) -> Result<Fleet> {
-    fleet_with(rig, false)
+    fleet_with(rig, false, |_| {})
 }
 
 /// With new passwords and certificates, or with those that are there.
-fn fleet_with(rig: &Rig, rotate: bool) -> Result<Fleet> {
+fn fleet_with(rig: &Rig, rotate: bool, change: impl FnOnce(&mut Config)) -> Result<Fleet> {
+    let mut config = config(rig)?;
+    change(&mut config);
     let options = Options {
         profile: Profile::Debug,
         rotate,
         invocation: "cargo test --workspace".to_owned(),
         ..Options::default()
     };
-    Fleet::new(config(rig)?, options).map_err(failed)
+    Fleet::new(config, options).map_err(failed)
 }
 
 /// A file for the command, and the command: `bootstrap --config FILE …`.
@@ -72,6 +75,12 @@ impl Command {
         let config = folder.join("config.json");
         std::fs::write(&config, serde_json::to_string_pretty(&wanted)?)?;
         Ok(Self { config })
+    }
+
+    /// How many brokers its hosts have.
+    pub(super) fn brokers(&self) -> Result<i32> {
+        let config = Config::parse(&std::fs::read_to_string(&self.config)?)?;
+        Ok(config.kafka.replication)
     }
 
     /// Waits until `status` finds everything ready.
@@ -120,20 +129,25 @@ pub(super) async fn rotation_and_return() -> Result<()> {
         returns(&fleet).await
     }
     .await;
-    rig.remove().await?;
-    outcome
+    rig.after(outcome).await
 }
 
-/// `plan`, `up`, `plan`, `status`, applications on several nodes, a host that boots, `down`.
-pub(super) async fn three(_: &Stack) -> Result<()> {
+/// `plan`, `up`, `plan`, `status`, applications on several nodes, what only hosts can lose, a host that boots, `down`.
+pub(super) async fn three(stack: &Stack) -> Result<()> {
+    // Hosts of a rig share the CPUs of one machine: what else runs on it rests meanwhile.
+    stack.installation().down(stack.reporter()).await?;
     let rig = Rig::start("iot-rig-live", 3).await?;
     let outcome = play(&rig).await;
-    rig.remove().await?;
+    let outcome = rig.after(outcome).await;
+    stack.installation().up(stack.reporter()).await?;
     outcome
 }
 
 async fn play(rig: &Rig) -> Result<()> {
-    let (fleet, reporter) = (fleet(rig)?, reporter());
+    let folder = tempfile::tempdir()?;
+    let brokers = |config: &mut Config| config.kafka.replication = 3;
+    let command = Command::new(folder.path(), rig, brokers)?;
+    let (fleet, reporter) = (fleet_with(rig, false, brokers)?, reporter());
     let plans = fleet.plan(reporter.as_ref()).await.map_err(failed)?;
     ensure!(
         plans.len() == 3 && plans.iter().all(|plan| !plan.is_empty()),
@@ -168,6 +182,9 @@ async fn play(rig: &Rig) -> Result<()> {
     let admin = Client::sign_in_first(&base, "admin", &password, ADMIN_PASSWORD).await?;
     confined(rig).await?;
     main_job(&admin, rig).await?;
+    let first = rig.hosts().first().context("a host")?;
+    let room = CountedRoom::of(admin, first, folder.path(), "Room of faults").await?;
+    super::faults::of_hosts(rig, command, room).await?;
     let began = Instant::now();
     only_what_is_documented_answers(rig).await?;
     say(&format!(
@@ -220,7 +237,10 @@ async fn passwords_change(rig: &Rig, fleet: &Fleet) -> Result<()> {
         rig.run(host, &format!("cd /var/lib/iot && sha256sum {files}")).await
     };
     let before = seen().await?;
-    let summary = fleet_with(rig, true)?.up(reporter.as_ref()).await.map_err(failed)?;
+    let summary = fleet_with(rig, true, |_| {})?
+        .up(reporter.as_ref())
+        .await
+        .map_err(failed)?;
     say(&format!(
         "    new passwords and certificates: {:.1} s",
         summary.took.as_secs_f64()
@@ -262,10 +282,32 @@ async fn boots_again(fleet: &Fleet, rig: &Rig) -> Result<()> {
     rig.kill(second).await?;
     rig.start_again(second).await?;
     healthy(fleet).await?;
+    containers_begin(rig, second).await?;
     for plan in fleet.plan(reporter().as_ref()).await.map_err(failed)? {
         ensure!(plan.is_empty(), "nothing is left to do after a boot: {plan}");
     }
     Ok(())
+}
+
+/// A host whose Engine was killed with all else takes applications again: it remembers half of their network.
+async fn containers_begin(rig: &Rig, on: &RigHost) -> Result<()> {
+    let gate = rig.hosts().first().context("a host")?;
+    let list = "docker images --digests --format '{{.Repository}}@{{.Digest}}' | grep -m1 /room-comfort@sha256";
+    let image = rig.run(on, list).await?;
+    let begin = format!(
+        "docker service create -q --detach --no-resolve-image --name probe --network iot-applications --restart-condition none --constraint node.hostname=={} --entrypoint sleep {} 300 >/dev/null",
+        on.name,
+        image.trim()
+    );
+    rig.run(gate, &begin).await?;
+    until("a container runs on it", SOON, || async {
+        let look = "docker service ps probe --no-trunc --format '{{.CurrentState}} {{.Error}}'";
+        let said = rig.run(gate, look).await?;
+        ensure!(said.starts_with("Running"), "{said}");
+        Ok(Some(()))
+    })
+    .await?;
+    rig.run(gate, "docker service rm probe").await.map(drop)
 }
 
 /// `down` and `up` keep what there was.
@@ -326,6 +368,12 @@ async fn main_job(admin: &Client, rig: &Rig) -> Result<()> {
     let list = "docker service ps -f desired-state=running --format '{{.Node}}' $(docker service ls -q)";
     let nodes: BTreeSet<String> = rig.run(host, list).await?.lines().map(str::to_owned).collect();
     ensure!(nodes.len() >= 2, "applications run on {nodes:?}");
+    for instance in &instances {
+        admin
+            .post(&format!("/api/v1/instances/{instance}/stop"), &json!({}))
+            .await?;
+        instance_is(admin, instance, "stopped").await?;
+    }
     simulation.stop(SOON).await?;
     Ok(())
 }

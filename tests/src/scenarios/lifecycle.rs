@@ -130,6 +130,73 @@ pub(super) async fn survive_under(
     instance_is(&user, &instance, "stopped").await.map(drop)
 }
 
+/// A backup; everything is deleted; what was restored is what was there, and goes on counting from what it had saved.
+pub(super) async fn restored(stack: &Stack) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (file, archive) = (folder.path().join("config.json"), folder.path().join("backup.tar.gz"));
+    std::fs::write(&file, serde_json::to_string(&crate::stack::config())?)?;
+    let application = room_comfort(stack).await?;
+    let plan = Plan {
+        sensors: 2,
+        every_ms: 20,
+        ..Plan::room("Room of a backup")
+    };
+    let site = Site::register(stack, &Plan { fans: 1, ..plan }, folder.path()).await?;
+    let instance = id(&site.run_now(stack.admin(), &application, json!({})).await?)?;
+    instance_is(stack.admin(), &instance, "running").await?;
+    count_some(stack, &site, &instance).await?;
+    let due = Timestamp::now().plus_millis(-10_000).to_string();
+    let before = picture(stack.admin(), &due).await?;
+    let name = archive.to_string_lossy().into_owned();
+    let began = std::time::Instant::now();
+    let (code, said) = admin::run(&file, &["--no-input", "backup", &name])?;
+    ensure!(code == Some(0) && said.contains(&name), "{code:?} {said}");
+    crate::say(&format!("    a backup: {:.1} s", began.elapsed().as_secs_f64()));
+    let (code, said) = admin::run(&file, &["--no-input", "restore", &name])?;
+    ensure!(
+        code == Some(2) && said.contains("--yes"),
+        "restoring over data asks: {code:?} {said}"
+    );
+
+    stack.remove().await?;
+    let began = std::time::Instant::now();
+    let restored = stack.installation().restore(&archive, stack.reporter()).await;
+    restored.map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    crate::say(&format!("    `restore`: {:.1} s", began.elapsed().as_secs_f64()));
+    until("what was there is there again", DRAINED, || async {
+        let now = picture(stack.admin(), &due).await?;
+        ensure!(now == before, "{}", difference(&before, &now));
+        Ok(Some(()))
+    })
+    .await?;
+    // Its image is built again first.
+    instance_is(stack.admin(), &instance, "running").await?;
+    count_some(stack, &site, &instance).await?;
+    stack
+        .admin()
+        .post(&format!("/api/v1/instances/{instance}/stop"), &json!({}))
+        .await?;
+    instance_is(stack.admin(), &instance, "stopped").await.map(drop)
+}
+
+/// Sends readings until some more are acknowledged, and waits until all that ever were are counted once.
+async fn count_some(stack: &Stack, site: &Site, instance: &str) -> Result<()> {
+    let count = || -> Result<u64> { Ok(ledger::acknowledged(site.journal())?.values().sum()) };
+    let before = count().unwrap_or_default();
+    let simulation = site.play().await?;
+    until("some readings are acknowledged", DRAINED, || async {
+        Ok((count()? > before + 200).then_some(()))
+    })
+    .await?;
+    simulation.stop(DRAINED).await?;
+    let acknowledged = ledger::acknowledged(site.journal())?;
+    until("every acknowledged reading is counted once", DRAINED, || async {
+        ledger::compare(&acknowledged, &super::checkpoint(stack, instance).await?)?;
+        Ok(Some(()))
+    })
+    .await
+}
+
 /// Ids and names of everything an admin sees, but instances that were due later than a moment.
 async fn picture(admin: &Client, due: &str) -> Result<Vec<String>> {
     let mut seen = Vec::new();
@@ -174,6 +241,14 @@ pub(super) async fn commands(stack: &Stack) -> Result<()> {
     }
     let (code, said) = admin::run(&file, &["logs", "-n", "3", "scheduler"])?;
     ensure!(code == Some(0) && said.contains("service=scheduler"), "{code:?} {said}");
+    let narrowed = ["logs", "--json", "--since", "1 hour ago", "--grep", "started"];
+    let (code, said) = admin::run(&file, &[&narrowed[..], &["-n", "1", "scheduler"]].concat())?;
+    ensure!(
+        code == Some(0) && said.contains(r#""program":"scheduler""#),
+        "{code:?} {said}"
+    );
+    let (code, said) = admin::run(&file, &["logs", "--since", "tomorrow", "scheduler"])?;
+    ensure!(code == Some(0) && said.is_empty(), "{code:?} {said}");
     let (code, said) = admin::run(&file, &["logs", "nobody"])?;
     ensure!(code == Some(2) && said.contains("scheduler"), "{code:?} {said}");
     let pid = stack.pid("scheduler").await?;

@@ -18,8 +18,7 @@ const DRAINED: Duration = Duration::from_secs(60);
 pub(super) async fn joins_and_leaves() -> Result<()> {
     let rig = Rig::start("iot-rig-members", 3).await?;
     let outcome = play(&rig).await;
-    rig.remove().await?;
-    outcome
+    rig.after(outcome).await
 }
 
 /// The config of some of the hosts. The first keeps what cannot move.
@@ -112,7 +111,11 @@ pub(super) async fn move_away(rig: &Rig, gate: &RigHost, application: &str) -> R
             .map(|host| format!("docker node update --availability {state} {} >/dev/null", host.name));
         updates.collect::<Vec<_>>().join(" && ")
     };
-    rig.run(gate, &drain("drain")).await?;
+    // A swarm that has just become whole again may be choosing its leader.
+    until("the swarm takes orders", DRAINED, || async {
+        rig.run(gate, &drain("drain")).await.map(|_| Some(()))
+    })
+    .await?;
     until("the application has moved", DRAINED, || async {
         let node = node_of(rig, gate, application).await?;
         if node == rig.hosts()[1].name {
@@ -122,5 +125,8 @@ pub(super) async fn move_away(rig: &Rig, gate: &RigHost, application: &str) -> R
         anyhow::bail!("it is on {node:?}\n{}", rig.run(gate, look).await?)
     })
     .await?;
-    rig.run(gate, &drain("active")).await.map(drop)
+    until("the swarm takes orders", DRAINED, || async {
+        rig.run(gate, &drain("active")).await.map(|_| Some(()))
+    })
+    .await
 }

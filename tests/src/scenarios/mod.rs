@@ -1,6 +1,7 @@
 //! What is shown, one file per story.
 
 mod adverse;
+mod backup;
 mod boundaries;
 mod brokers;
 mod browser;
@@ -72,6 +73,7 @@ pub const SCENARIOS: &[Scenario] = scenarios![
     "stores_keep_their_contract_on_a_server" => state::contracts,
     "from_zip_to_device_and_back" => path::from_zip_to_device,
     "a_task_ends_with_its_exit_code" => path::tasks,
+    "a_backup_brings_back_what_was_deleted" => lifecycle::restored,
     "a_build_that_fails_says_why" => failing::build,
     "an_application_that_fails_is_started_again_with_pauses" => failing::crash_loop,
     "notifications_reach_mail_and_webhook" => messages::mail_and_webhook,
@@ -101,6 +103,7 @@ pub(crate) const OPERATIONS: &[Operation] = operations![
     "a wrong key, a changed host key, no sudo, a full disk, a host that is off or hangs, `up` killed three times" => adverse::all,
     "new passwords and certificates; `down` and `up` keep what there was" => hosts::rotation_and_return,
     "an upgrade and a rollback with two copies of each service, while readings are counted and occurrences fall due" => upgrade::on_hosts,
+    "a backup; everything is deleted; the hosts become what they were" => backup::deleted_and_restored,
     "a host joins, another leaves, while readings are counted" => membership::joins_and_leaves,
     "three brokers: one killed, one away, while readings are counted" => brokers::one_is_lost,
 ];

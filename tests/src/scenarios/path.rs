@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::client::{Client, member};
+use crate::faults;
 use crate::site::{Plan, Site, bundle, id};
 use crate::stack::Stack;
 use crate::wait::until;
@@ -131,8 +132,24 @@ pub(super) async fn tasks(stack: &Stack) -> Result<()> {
             code == 0 || ended["exit_code"] == code,
             "the exit code is told: {ended}"
         );
+        nothing_left(&id(&instance)?).await?;
     }
     Ok(())
+}
+
+/// A run to completion that is over leaves neither container nor secret.
+async fn nothing_left(instance: &str) -> Result<()> {
+    let label = format!("label=platform.instance={instance}");
+    until("nothing of it is left", Duration::from_secs(30), || async {
+        for list in [&["ps", "--all"], &["service", "ls"], &["secret", "ls"]] {
+            let left = faults::docker(&[list.as_slice(), &["--quiet", "--filter", &label]].concat())?;
+            if !left.is_empty() {
+                return Ok(None);
+            }
+        }
+        anyhow::Ok(Some(()))
+    })
+    .await
 }
 
 /// Zips a task of one file.

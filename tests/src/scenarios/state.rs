@@ -58,7 +58,27 @@ pub(super) async fn contention(stack: &Stack) -> Result<()> {
     }
     let count = counters.get("one").await?.map(|stored| stored.entity.count);
     ensure!(count == Some(WRITERS * WRITES), "{count:?} of {}", WRITERS * WRITES);
+    if server == "ferretdb" {
+        looks_up_by_index(stack).await?;
+    }
     stack.healthy(Duration::from_secs(60)).await
+}
+
+/// `FerretDB` uses none of its own indexes: those that `PostgreSQL` can use are made beside them, else each look-up reads its whole table.
+async fn looks_up_by_index(stack: &Stack) -> Result<()> {
+    let folder = stack.installation().layout().run("postgresql");
+    let server = format!("postgres:///ferretdb?host={}&user=postgres", folder.display());
+    let made = r"SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'twin\_%' AND tablename LIKE 'application_manager_users%'";
+    wait::until("users are looked up by an index", Duration::from_secs(30), || async {
+        let psql = tokio::process::Command::new("psql")
+            .args([&server, "-Atc", made])
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&[psql.stdout, psql.stderr].concat()).into_owned();
+        let count: u32 = said.trim().parse().map_err(|_| anyhow::anyhow!("{said}"))?;
+        Ok((count > 0).then_some(()))
+    })
+    .await
 }
 
 /// GridFS, log blocks and archive on the installation's server, by the application manager's own tests.

@@ -146,8 +146,7 @@ impl Looking {
 pub(super) async fn on_hosts() -> Result<()> {
     let rig = Rig::start("iot-rig-upgrade", 3).await?;
     let outcome = play(&rig).await;
-    rig.remove().await?;
-    outcome
+    rig.after(outcome).await
 }
 
 async fn play(rig: &Rig) -> Result<()> {

@@ -47,13 +47,6 @@ const POSTGRESQL: Need = Need {
     amazon: Some("postgresql15-server"),
     red_hat: Some("postgresql-server"),
 };
-const REGISTRY: Need = Need {
-    seen: &["docker-registry"],
-    apt: "docker-registry",
-    amazon: None,
-    red_hat: None,
-};
-
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let data = on.layout.data_dir().display().to_string();
     let mut all = vec![
@@ -121,9 +114,6 @@ fn needs(on: &On<'_>) -> Vec<Need> {
     }
     if roles.contains(&Role::Mongodb) && config.mongodb.mode == Mode::Managed {
         needs.push(POSTGRESQL);
-    }
-    if roles.contains(&Role::Registry) {
-        needs.push(REGISTRY);
     }
     needs
 }

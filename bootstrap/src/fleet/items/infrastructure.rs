@@ -3,7 +3,7 @@
 use common::config::{Mode, Role};
 use hosts::{Content, Item, Kind, Unit, Upload};
 
-use super::{On, Stage, Staged, file, state, unit};
+use super::{On, Stage, Staged, backup, file, state, unit};
 use crate::kafka::Door;
 use crate::settings::database as database_name;
 use crate::{accounts, files, kafka, postgresql, registry};
@@ -66,7 +66,7 @@ fn broker(on: &On<'_>) -> Vec<Item> {
     let java = kafka::command_line(config, layout, "/usr/bin/java");
     let format = format!(
         "runuser -u {account} -- java -cp '{libs}/*' kafka.tools.StorageTool format -t {} -c {}",
-        kafka::cluster_id(on.name()),
+        on.secrets.kafka_id(),
         on.secret_path(kafka::PROPERTIES),
         account = on.account
     );
@@ -78,6 +78,10 @@ fn broker(on: &On<'_>) -> Vec<Item> {
         files::fingerprint(&[wanted.as_bytes()])
     );
     let mut kafka = on.unit("kafka", java, &on.account, print);
+    if config.kafka.replication > 1 {
+        // What it led goes to the other brokers first: a Java that starts takes the CPUs that these need for it.
+        kafka.pause_millis = 6000;
+    }
     kafka.writes = vec![data.clone()];
     kafka.stop_seconds = 40;
     let mut all = vec![
@@ -146,6 +150,7 @@ fn database(on: &On<'_>) -> Vec<Item> {
         format!("runuser -u {owner} -- {script} has-database"),
         format!("cd /; runuser -u {owner} -- {script} make-database"),
     ));
+    all.extend(backup::database(on, &script));
     all.push(on.folder("run/ferretdb", &on.account, 0o700));
     let binary = on.path(&format!(
         "ferretdb/{}",
@@ -176,6 +181,9 @@ fn ferretdb(on: &On<'_>, binary: &str, users: &str) -> Unit {
 }
 
 fn images(on: &On<'_>) -> Vec<Item> {
+    let Some(program) = &on.payload.registry else {
+        return Vec::new();
+    };
     let certificate = on.certificate();
     let settings = registry::render(
         &on.inventory.config,
@@ -186,18 +194,19 @@ fn images(on: &On<'_>) -> Vec<Item> {
     // Without a list of accounts it lets nobody in.
     let accounts = accounts::registry(&on.secrets.passwords()).unwrap_or_default();
     let path = on.path("etc/registry.yml");
-    let print = on.print(&[&settings, &accounts]);
-    let mut registry = on.unit(
-        "registry",
-        format!("/usr/bin/docker-registry serve {path}"),
-        &on.account,
-        print,
-    );
+    let binary = on.path(&format!(
+        "programs/registry-{}",
+        files::fingerprint(&[program.sha256.as_bytes()])
+    ));
+    let print = on.print(&[&settings, &accounts, &binary]);
+    let mut registry = on.unit("registry", format!("{binary} serve {path}"), &on.account, print);
     registry.writes = vec![on.path("registry")];
     vec![
         on.folder("registry", &on.account, 0o700),
         on.text("etc/registry.yml", 0o644, settings),
         on.secret(registry::ACCOUNTS, accounts),
+        on.folder("programs", "root", 0o755),
+        file(binary, "root", 0o755, Content::File(program.clone())),
         unit(registry),
     ]
 }

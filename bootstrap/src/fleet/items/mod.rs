@@ -1,5 +1,6 @@
 //! What each host shall have. Pure.
 
+mod backup;
 mod base;
 mod infrastructure;
 mod network;
@@ -8,6 +9,7 @@ mod services;
 
 use std::path::Path;
 
+pub(super) use backup::RESTORING;
 pub(super) use recovery::hostctl_account;
 pub(super) use services::by_use;
 
@@ -107,6 +109,7 @@ pub(super) fn items(
         account: account(&inventory.config.name),
     };
     let mut all = base::items(&on);
+    all.extend(backup::items(&on));
     all.extend(network::items(&on));
     all.extend(infrastructure::items(&on));
     all.extend(services::items(&on));
@@ -245,6 +248,7 @@ impl On<'_> {
             low_ports: false,
             notifies: false,
             stop_seconds: 15,
+            pause_millis: 500,
             fingerprint,
         }
     }

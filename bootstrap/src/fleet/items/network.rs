@@ -5,7 +5,8 @@ use hosts::{Content, Input, Item, Kind};
 
 use super::{On, Stage, Staged, file, state};
 use crate::firewall::Firewall;
-use crate::network::LABEL;
+use crate::network::config_only;
+use crate::network_store;
 
 /// What the swarm's hosts say to each other.
 const SWARM_PORTS: [u16; 2] = [2377, 7946];
@@ -14,6 +15,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let mut all: Vec<Staged> = firewall(on).into_iter().map(|item| (Stage::Base, item)).collect();
     all.push(swarm(on));
     all.push((Stage::Join, local_network(on)));
+    all.extend(engine_starts(on).into_iter().map(|item| (Stage::Join, item)));
     if on.machine.roles.contains(&Role::Deployer) {
         let (network, local) = (&on.inventory.names.network, &on.inventory.names.local);
         let item = state(
@@ -168,26 +170,39 @@ docker swarm join-token -q {role}"
 fn local_network(on: &On<'_>) -> Item {
     let (names, subnet) = (&on.inventory.names, on.inventory.subnet);
     let local = &names.local;
-    let option = |name: &str, value: &str| format!("-o com.docker.network.bridge.{name}={value}");
-    let options = [
-        option("name", &names.bridge),
-        option("enable_icc", "false"),
-        option("enable_ip_masquerade", "false"),
-        // Published ports of applications are for the platform's hosts; the firewall sees to it.
-        option("host_binding_ipv4", &on.machine.internal.to_string()),
-    ]
-    .join(" ");
     state(
         format!("network {local}"),
         format!(
             "[ \"$(docker network inspect {local} --format '{{{{range .IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}}')\" = {} ]",
             subnet.cidr()
         ),
-        format!(
-            "docker network create --config-only --subnet {} --gateway {} --label {LABEL}={} {options} {local}",
-            subnet.cidr(),
-            subnet.gateway(),
-            on.name()
-        ),
+        made(on),
     )
+}
+
+/// The command that makes it. Published ports of applications are for the platform's hosts; the firewall sees to it.
+fn made(on: &On<'_>) -> String {
+    let (names, subnet) = (&on.inventory.names, on.inventory.subnet);
+    config_only(on.name(), names, subnet, on.machine.internal)
+}
+
+/// What an Engine does at its start so that one that was killed has the network again.
+fn engine_starts(on: &On<'_>) -> Vec<Item> {
+    let (script, local) = (on.path("engine.sh"), &on.inventory.names.local);
+    let drop_in = network_store::drop_in(&script);
+    vec![
+        on.text(&format!("networks/{local}"), 0o644, made(on) + "\n"),
+        on.text("engine.sh", 0o755, network_store::script(&on.path("networks"))),
+        file(
+            network_store::drop_in_file(on.name()),
+            "root",
+            0o644,
+            Content::Text(drop_in),
+        ),
+        state(
+            "docker's unit is loaded with it",
+            "[ \"$(systemctl show -p NeedDaemonReload --value docker)\" = no ]",
+            "systemctl daemon-reload",
+        ),
+    ]
 }

@@ -118,6 +118,7 @@ fn settings(on: &On<'_>) -> Settings {
         address: machine.address.clone(),
         gateway: inventory.subnet.gateway(),
         ca_bundle: None,
+        restored: on.secrets.restored(),
         registry_access: on.secrets.passwords().registry_access(),
         mongodb_accounts: config.mongodb.mode == Mode::Managed,
     };

@@ -4,6 +4,7 @@ use common::config::Config;
 use hosts::{PackageManager, Upload};
 
 use super::*;
+use crate::fleet::payload::Backup;
 
 fn three() -> Config {
     Config::parse(
@@ -27,10 +28,12 @@ fn payload() -> Payload {
             .into(),
         kafka: Some(upload("kafka.tar")),
         ferretdb: Some(upload("ferretdb")),
+        registry: Some(upload("registry")),
         sdk: Some(upload("sdk.tar")),
         base: None,
         dockerfile: "FROM x\n".to_owned(),
         returns: false,
+        backup: None,
     }
 }
 
@@ -38,7 +41,7 @@ fn secrets() -> Secrets {
     let mut secrets = Secrets::default();
     assert!(secrets.learn(
         std::net::Ipv4Addr::LOCALHOST,
-        "token.key k\nhost.token t\nfirst-admin.password p\n"
+        "token.key k\nhost.token t\nkafka.id ABCD\nfirst-admin.password p\n"
     ));
     secrets
 }
@@ -169,4 +172,38 @@ fn only_releases_that_are_long_gone_are_removed() {
     wanted.sort();
     assert_eq!(left, wanted);
     assert!(releases.join("current/scheduler").exists());
+}
+
+#[test]
+fn the_database_of_a_backup_is_filled_before_anybody_serves_it() {
+    let inventory = Inventory::new(&three()).unwrap();
+    let (brokers, secrets) = (Brokers::number(&inventory, &[]), secrets());
+    let seen = Seen {
+        gate: None,
+        brokers: &brokers,
+        known_hosts: "",
+    };
+    let backup = Backup {
+        id: "b".to_owned(),
+        dump: Some(Upload {
+            path: PathBuf::from("/tmp/database"),
+            sha256: "d".to_owned(),
+        }),
+    };
+    let names = |payload: &Payload| -> Vec<String> {
+        let all = items(&inventory, 0, payload, &secrets, seen);
+        all.into_iter().map(|(_, item)| item.name).collect()
+    };
+    let (with, without) = (
+        names(&Payload {
+            backup: Some(backup),
+            ..payload()
+        }),
+        names(&payload()),
+    );
+    let at = |name: &str| with.iter().position(|other| other == name).unwrap();
+    assert!(at("ferretdb's database") < at("database of the backup"));
+    assert!(at("database of the backup") < at("unit iot-ferretdb"));
+    let more: Vec<&String> = with.iter().filter(|name| !without.contains(name)).collect();
+    assert_eq!(more, ["mark of the backup", "database of the backup"]);
 }

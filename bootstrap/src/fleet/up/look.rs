@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use common::config::Role;
-use futures_util::future::join_all;
 use hosts::observe::observe;
 use hosts::{Access as _, Item, Plan};
 use jiff::Timestamp;
@@ -27,22 +26,25 @@ impl Run<'_> {
         let config = &self.fleet.inventory.config;
         let data_dir = config.data_dir.display().to_string();
         let script = survey::script(&self.fleet.inventory);
-        let told = join_all(self.members.iter().map(async |member| {
-            let limit = Duration::from_secs(20);
-            let survey = Survey::read(&member.access.root(&script, limit).await?.stdout);
-            let internal = self
-                .fleet
-                .inventory
-                .machines
-                .get(member.index)
-                .map(|machine| machine.internal);
-            let problems = internal.map(|internal| survey::unusable(&self.fleet.inventory, internal, &survey));
-            match problems.unwrap_or_default() {
-                problems if problems.is_empty() => Ok((member.index, survey)),
-                problems => Err(refusal(member, &problems)),
-            }
-        }))
-        .await;
+        let told = self
+            .fleet
+            .inventory
+            .each(self.members.iter().map(async |member| {
+                let limit = Duration::from_secs(20);
+                let survey = Survey::read(&member.access.root(&script, limit).await?.stdout);
+                let internal = self
+                    .fleet
+                    .inventory
+                    .machines
+                    .get(member.index)
+                    .map(|machine| machine.internal);
+                let problems = internal.map(|internal| survey::unusable(&self.fleet.inventory, internal, &survey));
+                match problems.unwrap_or_default() {
+                    problems if problems.is_empty() => Ok((member.index, survey)),
+                    problems => Err(refusal(member, &problems)),
+                }
+            }))
+            .await;
         let mut surveys: Vec<Option<Survey>> = vec![None; self.fleet.inventory.machines.len()];
         for (index, survey) in self.settle(told) {
             if let Some(place) = surveys.get_mut(index) {
@@ -72,29 +74,30 @@ impl Run<'_> {
             known_hosts: &known_hosts,
         };
         let (inventory, payload, secrets) = (&self.fleet.inventory, &self.payload, &self.secrets);
-        let looked = join_all(self.members.iter_mut().map(async |member| {
-            member.items = items(inventory, member.index, payload, secrets, seen);
-            let plain: Vec<Item> = member.items.iter().map(|(_, item)| item.clone()).collect();
-            let observed = observe(&*member.access, &plain, &data_dir).await?;
-            let begun = surveys
-                .get(member.index)
-                .and_then(Option::as_ref)
-                .is_some_and(|survey| survey.marker.is_some());
-            let room = if begun { KEPT_MIB } else { NEEDED_MIB };
-            let mut unusable = hosts::unusable(&observed.facts, &plain, room, Timestamp::now().as_second());
-            if observed.facts.glibc < glibc {
-                unusable.push(format!(
-                    "its C library is {}.{}, the programs need {}.{}; build them on an older system",
-                    observed.facts.glibc.0, observed.facts.glibc.1, glibc.0, glibc.1
-                ));
-            }
-            if !unusable.is_empty() {
-                return Err(refusal(member, &unusable));
-            }
-            member.plan = Some(Plan::decide(member.access.host(), &plain, observed));
-            Ok(())
-        }))
-        .await;
+        let looked = inventory
+            .each(self.members.iter_mut().map(async |member| {
+                member.items = items(inventory, member.index, payload, secrets, seen);
+                let plain: Vec<Item> = member.items.iter().map(|(_, item)| item.clone()).collect();
+                let observed = observe(&*member.access, &plain, &data_dir).await?;
+                let begun = surveys
+                    .get(member.index)
+                    .and_then(Option::as_ref)
+                    .is_some_and(|survey| survey.marker.is_some());
+                let room = if begun { KEPT_MIB } else { NEEDED_MIB };
+                let mut unusable = hosts::unusable(&observed.facts, &plain, room, Timestamp::now().as_second());
+                if observed.facts.glibc < glibc {
+                    unusable.push(format!(
+                        "its C library is {}.{}, the programs need {}.{}; build them on an older system",
+                        observed.facts.glibc.0, observed.facts.glibc.1, glibc.0, glibc.1
+                    ));
+                }
+                if !unusable.is_empty() {
+                    return Err(refusal(member, &unusable));
+                }
+                member.plan = Some(Plan::decide(member.access.host(), &plain, observed));
+                Ok(())
+            }))
+            .await;
         self.settle(looked);
         Ok(())
     }
@@ -103,6 +106,16 @@ impl Run<'_> {
     fn understand(&mut self, surveys: &[Option<Survey>]) -> Result<(), Failure> {
         let inventory = &self.fleet.inventory;
         let mut problems = survey::discord(inventory, surveys);
+        let restoring = self.fleet.restoring.as_ref();
+        if let Some(restoring) = restoring {
+            for (internal, said) in &restoring.said {
+                self.secrets.learn(*internal, said);
+            }
+            self.secrets.set_restored();
+            problems.extend(survey::in_the_way(inventory, surveys, &restoring.backup.id));
+        } else {
+            problems.extend(survey::half_restored(inventory, surveys));
+        }
         for (machine, survey) in inventory.machines.iter().zip(surveys) {
             let Some(survey) = survey else { continue };
             if !self.secrets.learn(machine.internal, &survey.secrets) {
@@ -125,7 +138,11 @@ impl Run<'_> {
             if self.fleet.on.options.rotate {
                 self.secrets.rotate();
             }
-            self.secrets.complete(&inventory.config)?;
+            let begins = survey::kafka_begins(inventory, surveys);
+            if begins {
+                self.secrets.forget_kafka();
+            }
+            self.secrets.complete(&inventory.config, begins)?;
             let asked = inventory.machines.iter().zip(surveys);
             let complete = asked
                 .clone()

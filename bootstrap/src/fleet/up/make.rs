@@ -56,7 +56,9 @@ impl Run<'_> {
                     made.push(outcome);
                 }
             }
-            _ => made = join_all(self.members.iter().map(one)).await,
+            // Brokers need each other to begin, however few hosts an admin wants changed at once.
+            Stage::Infrastructure => made = join_all(self.members.iter().map(one)).await,
+            _ => made = self.fleet.inventory.each(self.members.iter().map(one)).await,
         }
         self.settle(made).into_iter().sum::<usize>() > 0
     }
@@ -82,12 +84,13 @@ impl Run<'_> {
     /// Whether every broker takes connections now.
     async fn brokers_work(&self) -> bool {
         let inventory = &self.fleet.inventory;
-        let asked = join_all(self.members.iter().map(async |member| {
-            let script = status::broker_script(inventory, member.index)?;
-            let answer = member.access.root(&script, Duration::from_secs(20)).await;
-            Some(answer.is_ok_and(|answer| answer.succeeded()))
-        }))
-        .await;
+        let asked = inventory
+            .each(self.members.iter().map(async |member| {
+                let script = status::broker_script(inventory, member.index)?;
+                let answer = member.access.root(&script, Duration::from_secs(20)).await;
+                Some(answer.is_ok_and(|answer| answer.succeeded()))
+            }))
+            .await;
         asked.into_iter().flatten().all(|works| works)
     }
 

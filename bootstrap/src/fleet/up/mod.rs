@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::config::Role;
-use futures_util::future::join_all;
 use hosts::{Access as _, AccessError, Item, Plan, Remote};
 
 use super::Fleet;
@@ -142,21 +141,24 @@ impl Run<'_> {
             return given_up(self);
         }
         let script = self.fleet.stop_services();
-        let stopped = join_all(self.members.iter().map(async |member| {
-            let answer = member.access.root(&script, Duration::from_secs(120)).await?;
-            if answer.succeeded() {
-                return Ok(());
-            }
-            Err(Problem {
-                exit: Exit::Failed,
-                message: format!(
-                    "{}: services: {}",
-                    member.access.host(),
-                    answer.last_lines(5).join(" / ")
-                ),
-            })
-        }))
-        .await;
+        let stopped = self
+            .fleet
+            .inventory
+            .each(self.members.iter().map(async |member| {
+                let answer = member.access.root(&script, Duration::from_secs(120)).await?;
+                if answer.succeeded() {
+                    return Ok(());
+                }
+                Err(Problem {
+                    exit: Exit::Failed,
+                    message: format!(
+                        "{}: services: {}",
+                        member.access.host(),
+                        answer.last_lines(5).join(" / ")
+                    ),
+                })
+            }))
+            .await;
         self.settle(stopped);
         if !self.problems.is_empty() {
             return given_up(self);
@@ -206,7 +208,8 @@ impl Run<'_> {
                 ));
             }
         }
-        let waited = join_all(self.members.iter().map(|member| self.wait_for(member, Stage::Services))).await;
+        let waiting = self.members.iter().map(|member| self.wait_for(member, Stage::Services));
+        let waited = self.fleet.inventory.each(waiting).await;
         self.settle(waited);
         Ok(changed)
     }
@@ -220,14 +223,9 @@ impl Run<'_> {
         let data = self.fleet.inventory.config.data_dir.display();
         let script = format!("rm -f {data}/secrets/{}", crate::secrets::FIRST_PASSWORD);
         // A host where that fails is asked again by the next `up`.
-        drop(
-            join_all(
-                self.members
-                    .iter()
-                    .map(|member| member.access.root(&script, Duration::from_secs(20))),
-            )
-            .await,
-        );
+        let asked = self.members.iter();
+        let asked = asked.map(|member| member.access.root(&script, Duration::from_secs(20)));
+        drop(self.fleet.inventory.each(asked).await);
         None
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use common::Timestamp;
-use common::messages::health::{ComponentHealth, HealthState, Heartbeat, Node, Recovery};
+use common::messages::health::{Component, ComponentHealth, HealthState, Heartbeat, Node, Recovery};
 use common::messages::user::Role;
 use common::names::ServiceName;
 use serde::Serialize;
@@ -18,6 +18,9 @@ use super::ApiError;
 use crate::access::Caller;
 use crate::app::App;
 use crate::view::View;
+
+/// For how long a report speaks for a host that is not judged: the monitor's verdict on a new one comes within seconds.
+const REPORT_MILLIS: i64 = 60_000;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(health))
@@ -115,6 +118,12 @@ struct HealthView {
     dead_letters: u64,
 }
 
+/// Whether a host that reported at a moment is one of ours: one that has left is not judged any more, and its last report grows old.
+fn belongs(view: &View, host: &str, at: Timestamp) -> bool {
+    let judged = view.components.contains_key(&Component::Host { name: host.to_owned() });
+    judged || Timestamp::now().millis_since(at) < REPORT_MILLIS
+}
+
 /// Says how services and hosts are.
 #[utoipa::path(get, path = "/api/v1/health", tag = "admin", responses((status = 200, body = HealthView)))]
 async fn health(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<HealthView>, ApiError> {
@@ -128,7 +137,12 @@ async fn health(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Heal
     Ok(Json(HealthView {
         dead_letters: services.iter().map(|service| service.dead_letters).sum(),
         services,
-        hosts: view.nodes.values().cloned().collect(),
+        hosts: view
+            .nodes
+            .values()
+            .filter(|node| belongs(&view, node.host_name(), node.at))
+            .cloned()
+            .collect(),
         components: view.components.values().cloned().collect(),
         recoveries: {
             let mut recoveries: Vec<Recovery> = view.recoveries.values().cloned().collect();
@@ -136,4 +150,27 @@ async fn health(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<Heal
             recoveries
         },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_has_left_is_not_shown() {
+        let reported = |millis_ago: i64| Timestamp::now().plus_millis(-millis_ago);
+        let mut view = View::default();
+        assert!(belongs(&view, "one", reported(1000)), "its verdict is on its way");
+        assert!(!belongs(&view, "one", reported(600_000)));
+        let component = Component::Host { name: "one".to_owned() };
+        let health = ComponentHealth {
+            component: component.clone(),
+            state: HealthState::Down,
+            cause: "no report".to_owned(),
+            since: Timestamp::now(),
+            version: 1,
+        };
+        view.components.insert(component, health);
+        assert!(belongs(&view, "one", reported(600_000)), "it is missed");
+    }
 }

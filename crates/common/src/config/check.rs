@@ -29,12 +29,13 @@ impl ConfigError {
 }
 
 impl Config {
-    /// Parses and checks the text of a `config.json`.
+    /// Parses and checks the text of a `config.json`, which may have comments (`//` to the end of the line).
     ///
     /// # Errors
     /// The first thing that is wrong, with its JSON path.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let plain = super::comments::blanked(text);
+        let mut deserializer = serde_json::Deserializer::from_str(&plain);
         let config: Self = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| from_serde(&error))?;
         deserializer
             .end()

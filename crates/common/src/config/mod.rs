@@ -3,6 +3,7 @@
 //! Only what is available is accepted, so that nothing an admin wrote is silently ignored.
 
 mod check;
+mod comments;
 mod hosts;
 
 use std::collections::BTreeMap;

@@ -232,6 +232,14 @@ pub struct Node {
     pub at: Timestamp,
 }
 
+impl Node {
+    /// Name of the host, as verdicts and heartbeats have it.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        if self.host.is_empty() { &self.name } else { &self.host }
+    }
+}
+
 /// What happened to application hosts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,5 +1,6 @@
 //! Commands on a host.
 
+use std::io;
 use std::time::Duration;
 
 use russh::client::Msg;
@@ -14,6 +15,9 @@ const MOST: usize = 64 * 1024 * 1024;
 
 /// How long it may take to tell the host that a command is given up.
 const GIVE_UP: Duration = Duration::from_secs(1);
+
+/// Takes what a command says, piece by piece.
+pub type Take<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
 /// What a command said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +38,31 @@ impl Session {
     /// # Errors
     /// When it does not end within `limit`: it is killed then, if the host can do that. A status that is not 0 is no error.
     pub async fn run(&self, command: &str, input: &[u8], limit: Duration) -> Result<Output, SshError> {
+        let mut stdout = Vec::new();
+        let mut keep = |bytes: &[u8]| {
+            stdout.extend_from_slice(bytes);
+            if stdout.len() > MOST {
+                return Err(io::Error::other(
+                    "it said more than 64 MiB; write its output to a file there",
+                ));
+            }
+            Ok(())
+        };
+        let output = self.run_taking(command, input, limit, &mut keep).await?;
+        Ok(Output { stdout, ..output })
+    }
+
+    /// As [`Session::run`], for a command that says much or does not end by itself: `take` gets its standard output as it comes.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`], and when `take` fails: the command is killed then, too.
+    pub async fn run_taking(
+        &self,
+        command: &str,
+        input: &[u8],
+        limit: Duration,
+        take: Take<'_>,
+    ) -> Result<Output, SshError> {
         let opening = async {
             let channel = self.handle().channel_open_session().await?;
             let (read, write) = channel.split();
@@ -47,7 +76,7 @@ impl Session {
             .map_err(|_| late())?
             .map_err(|error| self.unopened(error))?;
         let rest = limit.saturating_sub(started.elapsed());
-        let ended = timeout(rest, self.converse(&mut read, &write, input)).await;
+        let ended = timeout(rest, self.converse(&mut read, &write, input, take)).await;
         if !matches!(ended, Ok(Ok(_))) {
             // Without this it would go on at the host, whose slots for channels are few. A host that does not listen any
             // more need not hear it.
@@ -66,6 +95,7 @@ impl Session {
         read: &mut ChannelReadHalf,
         write: &ChannelWriteHalf<Msg>,
         input: &[u8],
+        take: Take<'_>,
     ) -> Result<Output, SshError> {
         let feeding = async {
             // A command that does not read its input is no error; how it ended is told by the other side.
@@ -85,7 +115,10 @@ impl Session {
                 }
             };
             match message {
-                Some(ChannelMsg::Data { data }) => output.stdout.extend_from_slice(&data),
+                Some(ChannelMsg::Data { data }) => {
+                    take(&data)
+                        .map_err(|error| self.failed(&format!("what a command said could not be taken: {error}")))?;
+                }
                 Some(ChannelMsg::ExtendedData { data, ext: 1 }) => output.stderr.extend_from_slice(&data),
                 Some(ChannelMsg::Failure) => return Err(self.failed("it runs no commands for this user")),
                 Some(ChannelMsg::ExitStatus { exit_status }) => {
@@ -96,8 +129,8 @@ impl Session {
                 Some(ChannelMsg::Close) | None => break,
                 Some(_) => {}
             }
-            if output.stdout.len() + output.stderr.len() > MOST {
-                return Err(self.failed("a command said more than 64 MiB; write its output to a file there"));
+            if output.stderr.len() > MOST {
+                return Err(self.failed("a command complained of more than 64 MiB; write that to a file there"));
             }
         }
         if ended {

@@ -24,7 +24,7 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-pub use command::Output;
+pub use command::{Output, Take};
 pub use error::{KeyProblem, Phase, SshError};
 pub use key::{make_key, needs_passphrase, public_line};
 pub use link::host_key;

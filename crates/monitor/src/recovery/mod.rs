@@ -31,8 +31,8 @@ const WELL_MILLIS: i64 = 30_000;
 const DISTRUST_MILLIS: i64 = 60_000;
 /// Milliseconds that a stand-in has to come up.
 const COMES_UP_MILLIS: i64 = 60_000;
-/// At most so many starts in so long: a monitor that errs does little harm.
-const MOST: usize = 12;
+/// At most so many starts for each service of a host in so long: a monitor that errs does little harm, and hosts may be lost twice.
+const MOST: usize = 2;
 const WITHIN: Duration = Duration::from_secs(600);
 /// Time that a host has to do what it is asked for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,11 +175,12 @@ impl Recoveries {
     fn may_start(&mut self) -> bool {
         let now = Instant::now();
         self.starts.retain(|at| now.duration_since(*at) < WITHIN);
-        let may = self.starts.len() < MOST;
+        let most = MOST * self.places.values().map(BTreeSet::len).sum::<usize>();
+        let may = self.starts.len() < most;
         if may {
             self.starts.push_back(now);
         } else {
-            tracing::warn!(most = MOST, "too many recoveries lately: the next one waits");
+            tracing::warn!(most, "too many recoveries lately: the next one waits");
         }
         may
     }

@@ -3,6 +3,7 @@
 mod access;
 mod consumer;
 mod producer;
+mod reader;
 mod tail;
 mod topics;
 mod vitals;
@@ -21,6 +22,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 pub use consumer::{BatchLimits, ConsumerStatus, consume, consume_batches};
 pub use producer::KafkaPublisher;
+pub(crate) use producer::Silence;
 pub use tail::{Tail, end_offsets, offsets_for_time, tail};
 pub use topics::TopicMaker;
 
@@ -168,6 +170,13 @@ impl KafkaConfig {
         if self.has_several_brokers() { "5000" } else { "500" }
     }
 
+    /// How long a client tries to connect to one broker, with its handshakes.
+    ///
+    /// Of several brokers one may be on a host that has lost its network: a process that begins then shall soon ask another.
+    fn longest_handshake_ms(&self) -> &'static str {
+        if self.has_several_brokers() { "5000" } else { "30000" }
+    }
+
     /// Whether Kafka goes on when one broker is away.
     #[must_use]
     pub fn has_several_brokers(&self) -> bool {
@@ -185,6 +194,7 @@ impl KafkaConfig {
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", self.longest_backoff_ms())
+            .set("socket.connection.setup.timeout.ms", self.longest_handshake_ms())
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("log_level", "4");
         self.access.apply(&mut config);

@@ -27,6 +27,17 @@ impl ClientContext for Context {
     }
 }
 
+/// Why Kafka did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Silence {
+    /// A broker is connected, and did not answer in time.
+    #[error("kafka is late: {0}")]
+    Late(KafkaError),
+    /// None could be reached.
+    #[error("no broker is reached: {0}")]
+    Nobody(KafkaError),
+}
+
 /// Publishes on Kafka.
 pub struct KafkaPublisher {
     producer: FutureProducer<Context>,
@@ -67,7 +78,7 @@ impl KafkaPublisher {
     ///
     /// # Errors
     /// When no broker answers.
-    pub fn ping(&self, timeout: Duration) -> Result<(), BusError> {
+    pub(crate) fn ping(&self, timeout: Duration) -> Result<(), Silence> {
         self.producer
             .client()
             .fetch_metadata(
@@ -75,7 +86,11 @@ impl KafkaPublisher {
                 timeout,
             )
             .map(|_| ())
-            .map_err(|error| BusError::Read(error.to_string()))
+            .map_err(|error| match error {
+                // Where nobody is connected it says that instead.
+                KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut) => Silence::Late(error),
+                _ => Silence::Nobody(error),
+            })
     }
 
     /// Looks at the brokers and at the heartbeats' partitions; blocks at most `timeout`.

@@ -10,6 +10,7 @@ use common::messages::operation::OperationEvent;
 use common::{Envelope, Message, MessageId, OperationId, Topic};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -324,4 +325,27 @@ async fn what_comes_while_partitions_move_between_copies_is_handled() {
         end.cancel();
         consuming.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_is_fenced_by_its_former_self_goes_on() {
+    let mut rig = Rig::new();
+    // The mock cluster keeps the former self's place until its session is over, which is shorter with several brokers.
+    rig.config = Arc::new(KafkaConfig {
+        replication: 3,
+        ..(*rig.config).clone()
+    });
+    let (handler, shutdown) = (Arc::new(Recorder::default()), CancellationToken::new());
+    let task = rig.consume(handler.clone(), &shutdown);
+    // The next commit is refused as that of a member whose place another one has.
+    let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID];
+    rig.cluster.request_errors(RDKafkaApiKey::OffsetCommit, &refused);
+    rig.publish(1).await;
+    // It comes again to the consumer that takes the place of the one whose commit was refused.
+    until("the message twice", || *handler.seen.lock().unwrap() == [1, 1]).await;
+    rig.publish(2).await;
+    until("the next one", || *handler.seen.lock().unwrap() == [1, 1, 2]).await;
+    until("both are done with", || rig.committed() == 2).await;
+    shutdown.cancel();
+    task.await.unwrap().unwrap();
 }

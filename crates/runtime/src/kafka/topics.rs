@@ -1,5 +1,8 @@
 //! Creating the topics.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use common::Topic;
 use common::topic::Retention;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -8,9 +11,12 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::KafkaConfig;
 
+/// How long Kafka may take to say which one it is.
+const ASKED: Duration = Duration::from_secs(5);
+
 /// Makes topics.
 pub struct TopicMaker {
-    admin: AdminClient<DefaultClientContext>,
+    admin: Arc<AdminClient<DefaultClientContext>>,
 }
 
 impl std::fmt::Debug for TopicMaker {
@@ -26,7 +32,14 @@ impl TopicMaker {
     /// When librdkafka does not take the configuration.
     pub fn new(config: &KafkaConfig) -> anyhow::Result<Self> {
         let admin = config.client("admin").create()?;
-        Ok(Self { admin })
+        Ok(Self { admin: Arc::new(admin) })
+    }
+
+    /// Returns the id of the cluster: another one where Kafka was made anew. None where Kafka tells none.
+    pub async fn cluster(&self) -> Option<String> {
+        let admin = self.admin.clone();
+        let asked = tokio::task::spawn_blocking(move || admin.inner().fetch_cluster_id(ASKED));
+        asked.await.ok().flatten()
     }
 
     /// Creates every topic that does not exist yet; each service does, so that none has to come first.

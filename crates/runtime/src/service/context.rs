@@ -1,7 +1,7 @@
 //! What a service has at hand.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::names::ServiceName;
@@ -15,7 +15,7 @@ use crate::duty::{Duty, Holder, Keeper};
 use crate::health::Health;
 use crate::kafka::{self, BatchLimits, ConsumerStatus, KafkaConfig, KafkaPublisher, Tail};
 use crate::mongo::Mongo;
-use crate::store::{Entities, Entity};
+use crate::store::{Entities, Entity, SettleError};
 
 pub(super) type Tasks = Arc<Mutex<JoinSet<(String, anyhow::Result<()>)>>>;
 
@@ -38,6 +38,8 @@ pub struct Context {
     pub process: String,
     pub(crate) kafka: Arc<KafkaConfig>,
     pub(crate) publisher: Arc<KafkaPublisher>,
+    /// Which Kafka this is, once it answers and tells.
+    pub(super) cluster: Arc<OnceLock<String>>,
     pub(super) tasks: Tasks,
 }
 
@@ -150,10 +152,10 @@ impl Context {
     #[must_use]
     pub fn entities<T: Entity>(&self) -> Entities<T> {
         let entities = Entities::<T>::new(self.mongo.documents(), self.bus.clone());
-        let sweeping = entities.clone();
+        let (context, sweeping) = (self.clone(), entities.clone());
         let shutdown = self.shutdown.clone();
         self.spawn(&format!("sweep of {}", T::COLLECTION), async move {
-            let mut indexed = false;
+            let (mut indexed, mut settled) = (false, false);
             let mut interval = tokio::time::interval(Duration::from_secs(2));
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
@@ -164,12 +166,59 @@ impl Context {
                 if !indexed {
                     indexed = sweeping.ensure().await.is_ok();
                 }
+                if !settled {
+                    settled = context.settle(&sweeping).await.is_ok();
+                }
                 if let Err(error) = sweeping.sweep().await {
                     tracing::debug!(collection = T::COLLECTION, %error, "the sweep waits");
                 }
             }
         });
         entities
+    }
+
+    /// As [`Context::entities`], for those that hold positions in topics: nobody works with them before they are settled beside the Kafka that is
+    /// there. Waits, without end, until MongoDB answers.
+    ///
+    /// # Errors
+    /// When the service is shut down first.
+    pub async fn settled<T: Entity>(&self) -> anyhow::Result<Entities<T>> {
+        let entities = self.entities::<T>();
+        while self.settle(&entities).await.is_err() {
+            tokio::select! {
+                () = self.shutdown.cancelled() => anyhow::bail!("shut down while waiting for mongodb"),
+                () = tokio::time::sleep(Duration::from_millis(300)) => {}
+            }
+        }
+        Ok(entities)
+    }
+
+    /// Settles entities beside the Kafka that is there: beside another than before, everything is told once more.
+    ///
+    /// # Errors
+    /// When MongoDB or Kafka does not answer; every sweep tries it again.
+    pub async fn settle<T: Entity>(&self, entities: &Entities<T>) -> Result<(), SettleError> {
+        let Some(kafka) = self.cluster.get() else {
+            return Ok(());
+        };
+        match entities
+            .settle(duties(self.service), kafka, self.settings.restored)
+            .await
+        {
+            Ok(0) => Ok(()),
+            Ok(documents) => {
+                tracing::warn!(
+                    collection = T::COLLECTION,
+                    documents,
+                    "kafka is another one than before: what is was told once more"
+                );
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(collection = T::COLLECTION, %error, "settling waits");
+                Err(error)
+            }
+        }
     }
 
     /// What lets applications in: on many hosts only while this process has what a gateway needs, because another may have it. On one machine

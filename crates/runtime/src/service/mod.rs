@@ -5,7 +5,7 @@ mod context;
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -104,6 +104,7 @@ where
         settings: Arc::new(settings),
         kafka,
         publisher,
+        cluster: Arc::new(OnceLock::new()),
         tasks: Tasks::default(),
     };
     let copy = ServiceCopy {
@@ -155,6 +156,15 @@ where
         tracing::warn!(error = format!("{error:#}"), "waiting for kafka");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    // Every Kafka since 0.10.1 tells; not to know it would be to take positions of another one for its own.
+    let cluster = loop {
+        if let Some(cluster) = topics.cluster().await {
+            break cluster;
+        }
+        tracing::warn!("waiting for kafka to say which one it is");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    context.cluster.get_or_init(|| cluster);
     drop(topics);
     assemble(context.clone()).await.context("could not start")?;
     assembly.ready();

@@ -69,8 +69,10 @@ pub enum ApplyError<E> {
 
 /// The entities of one kind.
 pub struct Entities<T> {
-    documents: Arc<dyn Documents>,
-    bus: Bus,
+    pub(super) documents: Arc<dyn Documents>,
+    pub(super) bus: Bus,
+    /// One task of a process settles, the others find it done.
+    pub(super) settling: Arc<tokio::sync::Mutex<()>>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -79,6 +81,7 @@ impl<T> Clone for Entities<T> {
         Self {
             documents: self.documents.clone(),
             bus: self.bus.clone(),
+            settling: self.settling.clone(),
             kind: PhantomData,
         }
     }
@@ -99,6 +102,7 @@ impl<T: Entity> Entities<T> {
         Self {
             documents,
             bus,
+            settling: Arc::default(),
             kind: PhantomData,
         }
     }
@@ -261,7 +265,7 @@ impl<T: Entity> Entities<T> {
 
     /// Another process may have published newer records of a document before ours reached Kafka. A compacted topic keeps what came last, so that
     /// what is newest is said once more; readers keep the highest version and learn nothing new.
-    async fn have_the_last_word(&self, ours: &Document) {
+    pub(super) async fn have_the_last_word(&self, ours: &Document) {
         let mut said = ours.newest.clone();
         for _ in 0..TRIES {
             let newest = match self.documents.find(T::COLLECTION, &ours.id).await {
@@ -295,7 +299,7 @@ impl<T: Entity> Entities<T> {
     }
 }
 
-fn decode<T: Entity>(document: &Document) -> Result<Option<Stored<T>>, StoreError> {
+pub(super) fn decode<T: Entity>(document: &Document) -> Result<Option<Stored<T>>, StoreError> {
     let Some(body) = &document.body else { return Ok(None) };
     let entity = serde_json::from_str(body).map_err(|error| StoreError::Corrupt {
         collection: T::COLLECTION.to_owned(),

@@ -5,12 +5,14 @@
 //! in `seen`: only the outbox is driven on) or by the sweep. Works on any server that can replace one document where
 //! `_id` and `version` are equal to given values.
 
+mod anew;
 mod documents;
 mod entities;
 mod memory;
 
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use anew::SettleError;
 pub use documents::{Document, Documents};
 pub use entities::{Applied, ApplyError, Change, Entities, Stored};
 pub use memory::MemoryDocuments;
@@ -24,6 +26,10 @@ pub trait Entity: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// Values of these fields.
     fn index(&self) -> Vec<(&'static str, String)> {
         Vec::new()
+    }
+    /// What it is beside topics that are new, where it holds positions in those of before; none: nothing changes.
+    fn beside_new_topics(&self) -> Option<Self> {
+        None
     }
 }
 

@@ -31,4 +31,11 @@ impl Entity for BindingRecord {
         let open = !matches!(self.binding.state, BindingState::Released);
         vec![("open", open.to_string())]
     }
+    /// Its readings begin where new topics do.
+    fn beside_new_topics(&self) -> Option<Self> {
+        Some(Self {
+            start: Position::new(),
+            ..self.clone()
+        })
+    }
 }

@@ -50,6 +50,15 @@ impl Entity for Checkpoint {
             .chain(schedule)
             .collect()
     }
+    /// Everything in new topics is still to be read; repeats are known by their numbers.
+    fn beside_new_topics(&self) -> Option<Self> {
+        Some(Self {
+            // Whoever still acts by the old ones writes no more.
+            session: self.session + 1,
+            position: self.read.iter().map(|partition| (*partition, 0)).collect(),
+            ..self.clone()
+        })
+    }
 }
 
 impl Checkpoint {

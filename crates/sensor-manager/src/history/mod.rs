@@ -16,11 +16,11 @@ use common::Timestamp;
 use common::bulk::{HISTORY_LAYOUT, HistoryBucket, HistoryPoint, slice};
 use common::messages::reading::SensorData;
 use runtime::kafka::BatchLimits;
-use runtime::{BatchHandler, Context, HandleError, Placed};
+use runtime::{BatchHandler, Context, Entities, HandleError, Placed};
 use tokio_util::sync::CancellationToken;
 
 use crate::delivery::Position;
-use store::HistoryStore;
+use store::{HistoryStore, Progress};
 
 /// How batches are collected. Few large buckets: what a chart costs to read grows with their number.
 pub const LIMITS: BatchLimits = BatchLimits {
@@ -42,8 +42,8 @@ pub struct History {
 }
 
 /// Starts writing and sweeping.
-pub fn start(context: &Context) {
-    let store = HistoryStore::new(context.mongo.database(), context.entities());
+pub fn start(context: &Context, progress: Entities<Progress>) {
+    let store = HistoryStore::new(context.mongo.database(), progress);
     let history = History {
         store: store.clone(),
         next: Mutex::default(),

@@ -21,6 +21,12 @@ pub struct Progress {
 
 impl Entity for Progress {
     const COLLECTION: &'static str = "sensor_manager_history";
+    fn beside_new_topics(&self) -> Option<Self> {
+        Some(Self {
+            next: Position::new(),
+            ..self.clone()
+        })
+    }
 }
 
 /// The one document of [`Progress`].

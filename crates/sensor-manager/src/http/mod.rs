@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - 202 means that Kafka has it. What is refused is quarantined first and then answered with what is allowed.
-//! - Kafka does not confirm in 5 s: 503 with `Retry-After`; whether Kafka will have it is unknown, `boot` and `seq` make a repeat harmless.
+//! - Kafka does not confirm in 12 s, which is longer than the loss of a broker takes: 503 with `Retry-After`; whether Kafka will have it is unknown, `boot` and `seq` make a repeat harmless.
 //! - Requests, bodies and their number are bounded.
 
 #[cfg(test)]
@@ -47,7 +47,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// How long an answer with commands waits for the word that they were sent.
 const SENT_TIME: Duration = Duration::from_secs(1);
 /// How long Kafka may take to confirm.
-const CONFIRM_TIME: Duration = Duration::from_secs(5);
+const CONFIRM_TIME: Duration = Duration::from_secs(12);
 
 /// What the handlers share.
 pub(crate) struct App {

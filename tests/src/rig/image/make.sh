@@ -8,7 +8,7 @@ command -v debootstrap >/dev/null || { echo 'debootstrap is missing; install the
 
 rm -rf "$root"
 debootstrap --variant=minbase \
-    --include=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,iptables,ca-certificates,curl,docker.io,docker-registry,default-jre-headless,postgresql-common \
+    --include=systemd,systemd-sysv,dbus,openssh-server,sudo,iproute2,iptables,ca-certificates,curl,docker.io,default-jre-headless,postgresql-common \
     bookworm "$root" http://deb.debian.org/debian
 
 # The same authorities as this machine: behind a proxy of a company nothing else reaches the registries.
@@ -38,7 +38,7 @@ chmod 755 "$root/usr/local/sbin/host-init"
 cp "$material/ssh-host-keys.service" "$root/etc/systemd/system/ssh-host-keys.service"
 chroot "$root" systemctl enable ssh-host-keys.service
 # Installed, but nothing runs until who installs the platform starts it.
-chroot "$root" systemctl disable docker.service docker.socket containerd.service postgresql.service docker-registry.service
+chroot "$root" systemctl disable docker.service docker.socket containerd.service postgresql.service
 # What would hold the package manager's lock at a time of its own.
 chroot "$root" systemctl disable apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer
 

@@ -2,17 +2,15 @@
 
 mod world;
 
-use std::cell::RefCell;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use common::config::Config;
 use serde_json::json;
 
 use super::counted::CountedRoom;
 use super::hosts::{Command, built};
-use super::occurrences::Occurrences;
 use crate::rig::Rig;
-use crate::say;
 use crate::wait::until;
 use world::World;
 
@@ -37,6 +35,8 @@ const ROLES: [&[&str]; 3] = [
 ];
 /// Longer than any target: what takes longer fails.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a host is without its network where the story is told once: longer than its application needs to begin elsewhere.
+const MOMENT: Duration = Duration::from_secs(20);
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub(crate) enum Fault {
     EngineKilled,
     /// kill -9 of `MongoDB`, counted from when it answers again.
     MongodbKilled,
+    /// kill -9 of one of three brokers, another one each round.
+    BrokerKilled,
     /// The application's host loses its network for a while.
     HostPartitioned,
     /// The application's host, with the registry and a copy of most services, loses its power.
@@ -58,8 +60,8 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// All of them, in the order in which they are played.
-    pub(crate) const ALL: [Self; 7] = [
+    /// What is played where there are two copies of each service and one broker, in this order.
+    const WITH_COPIES: [Self; 7] = [
         Self::ServiceKilled,
         Self::ServiceHung,
         Self::DeployerKilled,
@@ -68,6 +70,8 @@ impl Fault {
         Self::HostPartitioned,
         Self::HostKilled,
     ];
+    /// What is played where there are three brokers and one copy of each service: hosts that share two CPUs do not carry both.
+    const WITH_BROKERS: [Self; 1] = [Self::BrokerKilled];
 
     /// What it is called, and until when what has to go on, in seconds at most.
     #[must_use]
@@ -82,6 +86,11 @@ impl Fault {
                 "a change is carried out, once it is back",
                 10.0,
             ),
+            Self::BrokerKilled => (
+                "broker killed (of 3)",
+                "readings are acknowledged again, no client having met an error",
+                10.0,
+            ),
             Self::HostPartitioned => (
                 "host partitioned and healed",
                 "the application counts on elsewhere",
@@ -92,55 +101,71 @@ impl Fault {
     }
 }
 
-/// Plays every row so often; a partition lasts so long. Returns the seconds of each row. Readings and occurrences are counted at the end.
+/// Plays every row so often, or those with a text in their name; a partition lasts so long. Returns the seconds of each row. Readings and
+/// occurrences are counted at the end.
 ///
 /// # Errors
 /// When something does not recover, or was lost or doubled.
-pub(crate) async fn table(rounds: u32, partition: Duration) -> Result<Vec<(Fault, Vec<f64>)>> {
-    let rig = Rig::start("iot-rig-faults", 3).await?;
-    let outcome = play(&rig, rounds, partition).await;
-    rig.remove().await?;
-    outcome
+pub(crate) async fn table(rounds: u32, partition: Duration, only: Option<&str>) -> Result<Vec<(Fault, Vec<f64>)>> {
+    let chosen = |of: &[Fault]| -> Vec<Fault> {
+        let named = |fault: &&Fault| only.is_none_or(|only| fault.row().0.contains(only));
+        of.iter().filter(named).copied().collect()
+    };
+    let (with_copies, with_brokers) = (chosen(&Fault::WITH_COPIES), chosen(&Fault::WITH_BROKERS));
+    let mut figures = Vec::new();
+    if !with_copies.is_empty() {
+        let copies = |config: &mut Config| {
+            for (host, roles) in config.hosts.iter_mut().zip(ROLES) {
+                host.services = serde_json::from_value(json!(roles)).ok();
+            }
+        };
+        let rig = Rig::start("iot-rig-faults", 3).await?;
+        let outcome = play(&rig, copies, &with_copies, (rounds, partition)).await;
+        figures.extend(rig.after(outcome).await?);
+    }
+    if !with_brokers.is_empty() {
+        let brokers = |config: &mut Config| config.kafka.replication = 3;
+        let rig = Rig::start("iot-rig-brokers", 3).await?;
+        let outcome = play(&rig, brokers, &with_brokers, (rounds, partition)).await;
+        figures.extend(rig.after(outcome).await?);
+    }
+    ensure!(!figures.is_empty(), "no row has that in its name");
+    Ok(figures)
 }
 
-async fn play(rig: &Rig, rounds: u32, partition: Duration) -> Result<Vec<(Fault, Vec<f64>)>> {
+async fn play(
+    rig: &Rig,
+    change: impl FnOnce(&mut Config),
+    faults: &[Fault],
+    (rounds, partition): (u32, Duration),
+) -> Result<Vec<(Fault, Vec<f64>)>> {
     let folder = tempfile::tempdir()?;
-    let command = Command::new(folder.path(), rig, |config| {
-        for (host, roles) in config.hosts.iter_mut().zip(ROLES) {
-            host.services = serde_json::from_value(json!(roles)).ok();
-        }
-    })?;
+    let command = Command::new(folder.path(), rig, change)?;
     command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;
     command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
-    let [first, second, third] = rig.hosts() else {
-        anyhow::bail!("three hosts")
-    };
+    let first = rig.hosts().first().context("a host")?;
     let room = CountedRoom::begin(rig, first, folder.path(), "Room of three hosts").await?;
-    Occurrences::prepare(room.admin()).await?;
-    images_are_everywhere(rig).await?;
-    let world = World {
-        rig,
-        command,
-        hosts: [first, second, third],
-        room,
-        partition,
-        occurrences: RefCell::new(Vec::new()),
-    };
-    let mut figures: Vec<(Fault, Vec<f64>)> = Fault::ALL.iter().map(|fault| (*fault, Vec::new())).collect();
+    let world = World::new(rig, command, room, partition).await?;
+    let mut figures: Vec<(Fault, Vec<f64>)> = faults.iter().map(|fault| (*fault, Vec::new())).collect();
     for round in 0..rounds {
         for (fault, times) in &mut figures {
-            let (name, what, target) = fault.row();
-            let took = world.inject(*fault, round).await.with_context(|| name.to_owned())?;
-            say(&format!(
-                "    {name}: {what} after {:.1} s (target {target:.0} s)",
-                took.as_secs_f64()
-            ));
-            times.push(took.as_secs_f64());
+            times.push(world.row(*fault, round).await?);
         }
     }
-    world.registry_is_filled_again().await?;
+    if faults.contains(&Fault::HostKilled) {
+        world.registry_is_filled_again().await?;
+    }
     world.end().await?;
     Ok(figures)
+}
+
+/// What only hosts can lose, once each, for a room on three of them with a broker each.
+pub(super) async fn of_hosts(rig: &Rig, command: Command, room: CountedRoom) -> Result<()> {
+    let world = World::new(rig, command, room, MOMENT).await?;
+    for fault in [Fault::EngineKilled, Fault::HostPartitioned, Fault::BrokerKilled] {
+        world.row(fault, 0).await?;
+    }
+    world.end().await
 }
 
 /// Every host has the application's image before anybody needs it there.

@@ -5,37 +5,76 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use common::Timestamp;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
+use simulator::config::Servers;
 
-use super::{Fault, PATIENCE};
+use super::{Fault, PATIENCE, images_are_everywhere};
 use crate::rig::{Rig, RigHost};
 use crate::say;
-use crate::scenarios::counted::CountedRoom;
+use crate::scenarios::brokers::caught_up;
+use crate::scenarios::counted::{CountedRoom, Watch};
 use crate::scenarios::hosts::Command;
 use crate::scenarios::membership::{move_away, node_of};
 use crate::scenarios::occurrences::Occurrences;
 use crate::scenarios::path::instance_is;
-use crate::site::id;
+use crate::site::{Plan, Site, id};
 use crate::wait::until;
 
 /// Three hosts with a room on them.
 pub(super) struct World<'a> {
-    pub(super) rig: &'a Rig,
-    pub(super) command: Command,
-    pub(super) hosts: [&'a RigHost; 3],
-    pub(super) room: CountedRoom,
-    pub(super) partition: Duration,
-    pub(super) occurrences: RefCell<Vec<Occurrences>>,
+    rig: &'a Rig,
+    command: Command,
+    hosts: [&'a RigHost; 3],
+    room: CountedRoom,
+    partition: Duration,
+    /// Where occurrences run: what they read there must not grow with the readings of the room.
+    quiet: String,
+    occurrences: RefCell<Vec<Occurrences>>,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    /// A room counts on three hosts, each of which has what its application needs; a partition lasts so long.
+    pub(super) async fn new(rig: &'a Rig, command: Command, room: CountedRoom, partition: Duration) -> Result<Self> {
+        let [first, second, third] = rig.hosts() else {
+            anyhow::bail!("three hosts")
+        };
+        Occurrences::prepare(room.admin()).await?;
+        let folder = tempfile::tempdir()?;
+        let plan = Plan {
+            sensors: 1,
+            ..Plan::room("Quiet room")
+        };
+        let nowhere = Servers { mqtt: None, http: None };
+        let quiet = Site::register_at(room.admin(), nowhere, &plan, folder.path()).await?;
+        images_are_everywhere(rig).await?;
+        Ok(Self {
+            rig,
+            command,
+            hosts: [first, second, third],
+            room,
+            partition,
+            quiet: quiet.location,
+            occurrences: RefCell::default(),
+        })
+    }
+
+    /// Plays a row of the table; the seconds.
+    pub(super) async fn row(&self, fault: Fault, round: u32) -> Result<f64> {
+        let (name, what, target) = fault.row();
+        let took = self.inject(fault, round).await.with_context(|| name.to_owned())?;
+        let took = took.as_secs_f64();
+        say(&format!("    {name}: {what} after {took:.1} s (target {target:.0} s)"));
+        Ok(took)
+    }
+
     /// Breaks something while readings flow and occurrences fall due, waits until all is well again, and says how long it took until it counts.
-    pub(super) async fn inject(&self, fault: Fault, round: u32) -> Result<Duration> {
+    async fn inject(&self, fault: Fault, round: u32) -> Result<Duration> {
         if matches!(fault, Fault::EngineKilled | Fault::HostPartitioned | Fault::HostKilled) {
             self.application_is_on_the_second().await?;
         }
         self.room.flows().await?;
-        let due = Occurrences::plan(self.room.admin(), self.room.location(), 2, Duration::from_secs(4)).await?;
+        let due = Occurrences::plan(self.room.admin(), &self.quiet, 2, Duration::from_secs(4)).await?;
         self.occurrences.borrow_mut().push(due);
         let took = match fault {
             Fault::ServiceKilled => self.service("KILL", round).await?,
@@ -43,11 +82,15 @@ impl World<'_> {
             Fault::DeployerKilled => self.deployers().await?,
             Fault::EngineKilled => self.engine().await?,
             Fault::MongodbKilled => self.mongodb().await?,
+            Fault::BrokerKilled => self.broker(round).await?,
             Fault::HostPartitioned => self.partition().await?,
             Fault::HostKilled => self.power().await?,
         };
         self.room.flows().await?;
         self.command.settles().await?;
+        if self.command.brokers()? == 3 {
+            caught_up(self.rig).await?;
+        }
         Ok(took)
     }
 
@@ -146,14 +189,29 @@ impl World<'_> {
         Ok(began.elapsed())
     }
 
+    /// The longest time in which nothing was acknowledged, until every broker has everything again.
+    async fn broker(&self, round: u32) -> Result<Duration> {
+        let before = self.room.troubles();
+        let watch = Watch::begin(self.room.journal());
+        self.run(round as usize % self.hosts.len(), "systemctl kill -s KILL iot-kafka")
+            .await?;
+        self.room.flows().await?;
+        caught_up(self.rig).await?;
+        let (pause, after) = (watch.end(), self.room.troubles());
+        ensure!(before == after, "clients met errors: {before:?}, then {after:?}");
+        Ok(pause)
+    }
+
     async fn a_change_is_carried_out(&self) -> Result<()> {
+        let name = format!("After {}", Timestamp::now().millis());
+        let place = json!({ "name": name, "kind": "room", "grants": [] });
         until("a change is carried out", PATIENCE, || async {
-            let place = json!({ "name": format!("After {}", crate::client::mark()), "kind": "room", "grants": [] });
-            self.room
-                .admin()
-                .post("/api/v1/locations", &place)
-                .await
-                .map(|_| Some(()))
+            let admin = self.room.admin();
+            let answer = admin.send(Method::POST, "/api/v1/locations", Some(&place)).await?;
+            // One that was carried out before its answer was lost is there already.
+            let done = answer.status.is_success() || answer.status == StatusCode::CONFLICT;
+            ensure!(done, "{} {}", answer.status, answer.body);
+            Ok(Some(()))
         })
         .await
     }

@@ -98,3 +98,26 @@ async fn what_says_too_much_is_stopped() {
     assert!(error.to_string().contains("64 MiB"), "{error}");
     assert_eq!(session.run("true", b"", SHORT * 100).await.unwrap().status, Some(0));
 }
+
+#[tokio::test]
+async fn what_does_not_end_is_taken_as_it_comes_until_nobody_wants_more() {
+    let world = World::new().await;
+    let session = world.session().await;
+    let mut lines = 0;
+    let mut take = |bytes: &[u8]| {
+        lines += bytes.iter().filter(|byte| **byte == b'\n').count();
+        if lines < 1000 {
+            Ok(())
+        } else {
+            Err(std::io::Error::other("enough"))
+        }
+    };
+    let error = session
+        .run_taking("echo $$ > pid; exec yes", b"", PLENTY, &mut take)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("enough"), "{error}");
+    assert!(lines >= 1000);
+    let gone = "while kill -0 $(cat pid) 2>/dev/null; do :; done";
+    assert_eq!(session.run(gone, b"", PLENTY).await.unwrap().status, Some(0));
+}

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use super::certificates::Authority;
 use super::inventory::Machine;
 use crate::accounts::{self, Passwords};
-use crate::files;
 use crate::secrets::{self, FIRST_PASSWORD, HOST_TOKEN, TOKEN_KEY};
+use crate::{files, kafka};
 use hosts::ssh::{make_key, public_line};
 
 /// Key and certificate of the authority, and what a host shows; the first two are the same everywhere.
@@ -22,8 +22,15 @@ const AUTHORITY: &str = "ca.pem";
 const HOST: &str = "host.pem";
 /// The key that `hostctl` of every host lets in.
 pub(super) const HOSTCTL_KEY: &str = "hostctl.key";
+/// Which Kafka it is: the same on all brokers, and another one when hosts are made from a backup.
+const KAFKA_ID: &str = "kafka.id";
+/// There where the database comes from a backup.
+const RESTORED: &str = "restored";
 /// How often the passwords of accounts were made anew: of two sets the newer holds, whoever was away or interrupted.
 const GENERATION: &str = "accounts.generation";
+
+/// What every host knows beside passwords.
+const LASTING: [&str; 2] = [KAFKA_ID, RESTORED];
 
 /// All secrets of an installation.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -54,7 +61,7 @@ impl std::fmt::Debug for Secrets {
 pub(super) fn script(data_dir: &str) -> String {
     let accounts = accounts::names().join(" ");
     format!(
-        "cd {data_dir}/secrets 2>/dev/null || exit 0\nfor name in {GENERATION} {TOKEN_KEY} {HOST_TOKEN} {FIRST_PASSWORD} {accounts}; do [ -s $name ] && echo \"$name $(cat $name)\"; done; for name in {AUTHORITY_KEY} {HOST} {HOSTCTL_KEY} ../etc/{AUTHORITY}; do [ -s $name ] && echo \"$(basename $name) $(base64 -w0 $name)\"; done; exit 0"
+        "cd {data_dir}/secrets 2>/dev/null || exit 0\nfor name in {GENERATION} {TOKEN_KEY} {HOST_TOKEN} {KAFKA_ID} {RESTORED} {FIRST_PASSWORD} {accounts}; do [ -s $name ] && echo \"$name $(cat $name)\"; done; for name in {AUTHORITY_KEY} {HOST} {HOSTCTL_KEY} ../etc/{AUTHORITY}; do [ -s $name ] && echo \"$(basename $name) $(base64 -w0 $name)\"; done; exit 0"
     )
 }
 
@@ -124,8 +131,32 @@ impl Secrets {
         self.generation += 1;
     }
 
-    /// Makes what is missing. The first admin's password is made with the key only: once used it is gone for good.
-    pub(super) fn complete(&mut self, config: &Config) -> Result<()> {
+    /// Every broker was asked, and none has data: the Kafka that begins is another one.
+    pub(super) fn forget_kafka(&mut self) {
+        self.named.remove(KAFKA_ID);
+    }
+
+    /// The database comes from a backup.
+    pub(super) fn set_restored(&mut self) {
+        self.named.insert(RESTORED.to_owned(), "yes".to_owned());
+    }
+
+    /// Whether the database comes from a backup.
+    pub(super) fn restored(&self) -> bool {
+        self.named.contains_key(RESTORED)
+    }
+
+    /// Makes what is missing. The first admin's password is made with the key only: once used it is gone for good. `new_kafka`: no broker has data.
+    pub(super) fn complete(&mut self, config: &Config, new_kafka: bool) -> Result<()> {
+        if !self.named.contains_key(KAFKA_ID) {
+            // Earlier releases named it after the installation.
+            let id = if self.known() && !new_kafka {
+                kafka::cluster_id(&config.name)
+            } else {
+                kafka::new_id()
+            };
+            self.named.insert(KAFKA_ID.to_owned(), id);
+        }
         if !self.named.contains_key(TOKEN_KEY) {
             self.named.insert(TOKEN_KEY.to_owned(), secrets::random_key());
             self.named
@@ -213,6 +244,11 @@ impl Secrets {
         public_line(self.hostctl_key()).unwrap_or_default()
     }
 
+    /// Which Kafka it is.
+    pub(super) fn kafka_id(&self) -> &str {
+        self.named.get(KAFKA_ID).map(String::as_str).unwrap_or_default()
+    }
+
     /// The passwords of accounts.
     pub(super) fn passwords(&self) -> Passwords {
         Passwords::of(&self.named)
@@ -223,11 +259,14 @@ impl Secrets {
         self.named.get(FIRST_PASSWORD).map(String::as_str)
     }
 
-    /// The passwords of accounts, for every host, and last how often they were made anew: a host that has this has all of them.
+    /// The passwords of accounts, for every host, which Kafka it is, and last how often they were made anew: a host that has this has all of them.
     pub(super) fn accounts(&self) -> Vec<(String, String)> {
         let names = accounts::names();
         let passwords = self.named.iter().filter(|(name, _)| names.contains(name));
         let mut all: Vec<_> = passwords.map(|(name, value)| (name.clone(), value.clone())).collect();
+        // Before a broker is made: one that was interrupted goes on with the same.
+        let lasting = self.named.iter().filter(|(name, _)| LASTING.contains(&name.as_str()));
+        all.extend(lasting.map(|(name, value)| (name.clone(), value.clone())));
         all.push((GENERATION.to_owned(), self.generation.to_string()));
         all
     }
@@ -235,14 +274,18 @@ impl Secrets {
     /// The other files of a host. Only those with the console have the first admin's password.
     pub(super) fn files(&self, console: bool) -> BTreeMap<String, String> {
         let (mut files, accounts) = (self.named.clone(), accounts::names());
-        files.retain(|name, _| !accounts.contains(name) && (console || name != FIRST_PASSWORD));
+        files.retain(|name, _| {
+            !accounts.contains(name) && !LASTING.contains(&name.as_str()) && (console || name != FIRST_PASSWORD)
+        });
         files
     }
 
     /// Changes with what a service reads at its start.
     pub(super) fn fingerprint(&self, service: &str) -> String {
         let lasting = self.named.iter().filter(|(name, _)| {
-            *name != FIRST_PASSWORD && (secrets::shows_certificate(service) || *name != secrets::PUBLIC_CERTIFICATE)
+            *name != FIRST_PASSWORD
+                && !LASTING.contains(&name.as_str())
+                && (secrets::shows_certificate(service) || *name != secrets::PUBLIC_CERTIFICATE)
         });
         let named = lasting.flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         let brought = self.authorities.iter().map(|(_, text)| text.as_bytes());
@@ -252,106 +295,4 @@ impl Secrets {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
-
-    #[test]
-    fn what_hosts_have_is_kept() {
-        let mut secrets = Secrets::default();
-        assert!(secrets.learn(ONE, "token.key aa\nhost.token bb\n"));
-        assert!(!secrets.learn(ONE, "token.key other\n"), "two installations in one");
-        secrets.complete(&Config::default()).unwrap();
-        let before = secrets.fingerprint("scheduler");
-        secrets.complete(&Config::default()).unwrap();
-        assert_eq!(secrets.files(true)["token.key"], "aa");
-        assert_eq!(secrets.first_password(), None, "it was used long ago");
-        assert_eq!(secrets.fingerprint("scheduler"), before);
-        assert!(!format!("{secrets:?}").contains("aa"));
-    }
-
-    #[test]
-    fn a_new_installation_gets_all_and_only_the_console_knows_the_password() {
-        let mut secrets = Secrets::default();
-        secrets.complete(&Config::default()).unwrap();
-        assert!(secrets.first_password().is_some());
-        assert_eq!(secrets.files(true).len(), 3);
-        assert_eq!(secrets.files(false).len(), 2);
-        assert_eq!(secrets.accounts().len(), 11);
-    }
-
-    #[test]
-    fn certificates_are_kept_by_hosts_and_the_key_by_managers() {
-        let machine = |last| Machine {
-            name: format!("h{last}"),
-            address: format!("192.0.2.{last}"),
-            internal: Ipv4Addr::new(10, 0, 0, last),
-            roles: std::collections::BTreeSet::new(),
-            manages: true,
-        };
-        let (machines, now) = ([machine(1), machine(2)], Timestamp::from_second(1_800_000_000).unwrap());
-        let mut first = Secrets::default();
-        first.certify("iot", &machines, true, now).unwrap();
-        // What the hosts say at the next `up`.
-        let said = |secrets: &Secrets, machine: &Machine, key: bool| {
-            let mut files = vec![secrets.host(machine.internal), secrets.authority()];
-            files.extend(key.then(|| secrets.authority_key()));
-            let lines = files
-                .into_iter()
-                .map(|(name, text)| format!("{name} {}\n", BASE64.encode(text)));
-            lines.collect::<String>()
-        };
-        let mut next = Secrets::default();
-        for machine in &machines {
-            assert!(next.learn(machine.internal, &said(&first, machine, true)));
-        }
-        next.certify("iot", &machines, true, now).unwrap();
-        assert_eq!((next.host(ONE), next.authority()), (first.host(ONE), first.authority()));
-        // A host comes that has none.
-        let more = [machine(1), machine(2), machine(3)];
-        assert!(next.certify("iot", &more, true, now).unwrap().is_empty());
-        assert_eq!(next.host(ONE), first.host(ONE));
-        assert!(!next.host(Ipv4Addr::new(10, 0, 0, 3)).1.is_empty());
-        // The host with the key cannot be asked: what is there stays, and nobody new is certified.
-        let mut without = Secrets::default();
-        without.learn(ONE, &said(&first, &machines[0], false));
-        assert_eq!(without.certify("iot", &more, false, now).unwrap(), ["h2", "h3"]);
-        assert_eq!(
-            (without.host(ONE), without.authority()),
-            (first.host(ONE), first.authority())
-        );
-        assert_eq!(without.authority_key().1, "");
-        // Everybody was asked, and nobody has it.
-        let mut lost = Secrets::default();
-        lost.learn(ONE, &said(&first, &machines[0], false));
-        assert!(lost.certify("iot", &more, true, now).unwrap().is_empty());
-        assert_ne!(lost.authority(), first.authority());
-    }
-
-    #[test]
-    fn of_two_sets_of_passwords_the_newer_holds() {
-        let password = |secrets: &Secrets| secrets.passwords().service("scheduler").to_owned();
-        let said = |secrets: &Secrets| {
-            let lines = secrets
-                .accounts()
-                .into_iter()
-                .map(|(name, value)| format!("{name} {value}\n"));
-            lines.chain(["token.key k\n".to_owned()]).collect::<String>()
-        };
-        let mut old = Secrets::default();
-        old.complete(&Config::default()).unwrap();
-        let mut new = old.clone();
-        new.rotate();
-        new.complete(&Config::default()).unwrap();
-        assert_ne!(password(&new), password(&old));
-        for order in [[&old, &new], [&new, &old]] {
-            let mut learned = Secrets::default();
-            for (last, secrets) in (1..).zip(order) {
-                assert!(learned.learn(Ipv4Addr::new(10, 0, 0, last), &said(secrets)));
-            }
-            learned.complete(&Config::default()).unwrap();
-            assert_eq!(learned.accounts(), new.accounts());
-        }
-    }
-}
+mod tests;
