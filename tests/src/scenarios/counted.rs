@@ -19,13 +19,15 @@ use crate::wait::until;
 use crate::{ledger, say};
 
 const DRAINED: Duration = Duration::from_secs(60);
+/// A request that was sent to a host which is gone meanwhile is sent again.
+const ANSWERS: Duration = Duration::from_secs(10);
 
 /// A room with three sensors at 150 readings a second in all, and `room-comfort` that runs on them.
 pub(super) struct CountedRoom {
     admin: Client,
     site: Site,
     instance: String,
-    simulation: Simulation,
+    simulation: Option<Simulation>,
 }
 
 impl CountedRoom {
@@ -38,6 +40,11 @@ impl CountedRoom {
         let admin = Client::sign_in_first(&base, "admin", password.trim(), ADMIN_PASSWORD).await?;
         types(&admin).await?;
         admin.upload(bundle("room-comfort", "room-comfort")?).await?;
+        Self::of(admin, console, folder, name).await
+    }
+
+    /// Begins where the application is.
+    pub(super) async fn of(admin: Client, console: &RigHost, folder: &Path, name: &str) -> Result<Self> {
         let plan = Plan {
             sensors: 3,
             every_ms: 20,
@@ -51,7 +58,7 @@ impl CountedRoom {
         let site = Site::register_at(&admin, servers, &plan, folder).await?;
         let instance = id(&site.run_now(&admin, "room-comfort", json!({})).await?)?;
         instance_is(&admin, &instance, "running").await?;
-        let simulation = site.play().await?;
+        let simulation = Some(site.play().await?);
         Ok(Self {
             admin,
             site,
@@ -72,25 +79,30 @@ impl CountedRoom {
 
     /// Waits until the application counts on, as its page shows.
     pub(super) async fn counts_on(&self, deadline: Duration) -> Result<()> {
-        let live = self.live().await?;
         let before = std::cell::Cell::new(None);
         until("the application counts on", deadline, || async {
-            let count = first_event(&live).await?["count"].as_u64();
+            let count = shown(&self.data().await?).await?["count"].as_u64();
             let seen = before.replace(count);
             Ok((seen.is_some() && count > seen).then_some(()))
         })
         .await
     }
 
-    async fn live(&self) -> Result<String> {
+    async fn data(&self) -> Result<String> {
         let address = format!("/api/v1/instances/{}/page", self.instance);
         let page = self.admin.get(&address).await?;
-        Ok(format!("{}live", page["url"].as_str().context("an address")?))
+        Ok(format!("{}live?once", page["url"].as_str().context("an address")?))
     }
 
     /// What senders were told.
     pub(super) fn journal(&self) -> &Path {
         self.site.journal()
+    }
+
+    /// How many connections its sensors lost, and how many readings were refused.
+    pub(super) fn troubles(&self) -> Option<(u64, u64)> {
+        let stats = self.simulation.as_ref().map(Simulation::stats);
+        stats.map(|stats| (stats.disconnects, stats.rejected))
     }
 
     /// Waits until 300 more readings were acknowledged.
@@ -103,39 +115,43 @@ impl CountedRoom {
         .await
     }
 
-    /// Ends; every reading that was acknowledged must have been counted once.
-    pub(super) async fn end(self) -> Result<()> {
-        let live = self.live().await?;
-        self.simulation.stop(DRAINED).await?;
+    /// Sends no more; every reading that was acknowledged must have been counted once. Returns how many there are.
+    pub(super) async fn pause(&mut self) -> Result<u64> {
+        let data = self.data().await?;
+        if let Some(simulation) = self.simulation.take() {
+            simulation.stop(DRAINED).await?;
+        }
         let acknowledged = ledger::acknowledged(self.site.journal())?;
         until("every acknowledged reading is counted once", DRAINED, || async {
-            ledger::compare(&acknowledged, &first_event(&live).await?)?;
+            ledger::compare(&acknowledged, &shown(&data).await?)?;
             Ok(Some(()))
         })
         .await?;
-        say(&format!(
-            "    {} readings acknowledged and counted",
-            acknowledged.values().sum::<u64>()
-        ));
+        Ok(acknowledged.values().sum())
+    }
+
+    /// Sends again.
+    pub(super) async fn go_on(&mut self) -> Result<()> {
+        self.simulation = Some(self.site.play().await?);
+        Ok(())
+    }
+
+    /// Ends; every reading that was acknowledged must have been counted once.
+    pub(super) async fn end(mut self) -> Result<()> {
+        let count = self.pause().await?;
+        say(&format!("    {count} readings acknowledged and counted"));
         Ok(())
     }
 }
 
 /// What the application's page shows now.
-async fn first_event(address: &str) -> Result<Value> {
-    let mut response = reqwest::get(address).await?.error_for_status()?;
-    let mut text = String::new();
-    while let Some(bytes) = tokio::time::timeout(Duration::from_secs(10), response.chunk()).await?? {
-        text.push_str(&String::from_utf8_lossy(&bytes));
-        let event = text.split("\n\n").find_map(|event| {
-            let data = event.lines().find_map(|line| line.strip_prefix("data:"))?;
-            serde_json::from_str(data.trim()).ok()
-        });
-        if let Some(event) = event {
-            return Ok(event);
-        }
+async fn shown(address: &str) -> Result<Value> {
+    let asked = reqwest::Client::new().get(address).timeout(ANSWERS);
+    let response = asked.send().await?;
+    if !response.status().is_success() {
+        anyhow::bail!("{} {}", response.status(), response.text().await?);
     }
-    anyhow::bail!("the page's stream ended: {text}")
+    Ok(response.json().await?)
 }
 
 /// Measures the longest time in which nothing was acknowledged.
