@@ -173,6 +173,11 @@ impl Site {
         simulator::Simulation::start(self.config.clone(), Some(&self.journal)).await
     }
 
+    /// Where its connector connects to from the next time on that it plays.
+    pub fn connect_to(&mut self, servers: Servers) {
+        self.config.servers = servers;
+    }
+
     /// Returns where acknowledged readings are written down.
     #[must_use]
     pub fn journal(&self) -> &Path {

@@ -23,16 +23,16 @@ Three hosts (containers with systemd on one machine), two copies of each service
     for (fault, mut times) in figures {
         times.sort_by(f64::total_cmp);
         let (name, what, target) = fault.row();
+        let (median, maximum) = (quantile(&times, 0.5), quantile(&times, 1.0));
+        let allowed = target.map_or_else(|| "none".to_owned(), |target| format!("{target:.0} s"));
+        let missed = if target.is_some_and(|target| maximum > target) {
+            " (missed)"
+        } else {
+            ""
+        };
         writeln!(
             text,
-            "| {name} | {what} | {target:.0} s | {:.1} s | {:.1} s{} |",
-            quantile(&times, 0.5),
-            quantile(&times, 1.0),
-            if quantile(&times, 1.0) > target {
-                " (missed)"
-            } else {
-                ""
-            }
+            "| {name} | {what} | {allowed} | {median:.1} s | {maximum:.1} s{missed} |"
         )?;
     }
     Ok(text)

@@ -51,11 +51,7 @@ impl CountedRoom {
             fans: 1,
             ..Plan::room(name)
         };
-        let servers = Servers {
-            mqtt: Some(format!("{}:1883", console.address)),
-            http: Some(format!("http://{}:8082", console.address)),
-        };
-        let site = Site::register_at(&admin, servers, &plan, folder).await?;
+        let site = Site::register_at(&admin, servers(console), &plan, folder).await?;
         let instance = id(&site.run_now(&admin, "room-comfort", json!({})).await?)?;
         instance_is(&admin, &instance, "running").await?;
         let simulation = Some(site.play().await?);
@@ -105,12 +101,16 @@ impl CountedRoom {
         stats.map(|stats| (stats.disconnects, stats.rejected))
     }
 
+    /// How many readings were acknowledged.
+    pub(super) fn acknowledged(&self) -> Result<u64> {
+        Ok(ledger::acknowledged(self.journal())?.values().sum())
+    }
+
     /// Waits until 300 more readings were acknowledged.
     pub(super) async fn flows(&self) -> Result<()> {
-        let count = || -> Result<u64> { Ok(ledger::acknowledged(self.journal())?.values().sum()) };
-        let before = count()?;
+        let before = self.acknowledged()?;
         until("readings flow", DRAINED, || async {
-            Ok((count()? > before + 300).then_some(()))
+            Ok((self.acknowledged()? > before + 300).then_some(()))
         })
         .await
     }
@@ -130,6 +130,15 @@ impl CountedRoom {
         Ok(acknowledged.values().sum())
     }
 
+    /// Its sensors are connected to another host from now on.
+    pub(super) async fn connects_to(&mut self, host: &RigHost) -> Result<()> {
+        if let Some(simulation) = self.simulation.take() {
+            simulation.stop(DRAINED).await?;
+        }
+        self.site.connect_to(servers(host));
+        self.go_on().await
+    }
+
     /// Sends again.
     pub(super) async fn go_on(&mut self) -> Result<()> {
         self.simulation = Some(self.site.play().await?);
@@ -141,6 +150,14 @@ impl CountedRoom {
         let count = self.pause().await?;
         say(&format!("    {count} readings acknowledged and counted"));
         Ok(())
+    }
+}
+
+/// Where sensors send to on a host.
+fn servers(host: &RigHost) -> Servers {
+    Servers {
+        mqtt: Some(format!("{}:1883", host.address)),
+        http: Some(format!("http://{}:8082", host.address)),
     }
 }
 

@@ -35,7 +35,7 @@ const ROLES: [&[&str]; 3] = [
 ];
 /// Longer than any target: what takes longer fails.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long a host is without its network where the story is told once: longer than its application needs to begin elsewhere.
+/// How long a host is without its network, or without power, where the story is told once: longer than its application needs to begin elsewhere.
 const MOMENT: Duration = Duration::from_secs(20);
 
 /// A row of the table.
@@ -57,11 +57,13 @@ pub(crate) enum Fault {
     HostPartitioned,
     /// The application's host, with the registry and a copy of most services, loses its power.
     HostKilled,
+    /// The host with `MongoDB`, and with Kafka where there is one broker, loses its power.
+    DatabaseHostKilled,
 }
 
 impl Fault {
     /// What is played where there are two copies of each service and one broker, in this order.
-    const WITH_COPIES: [Self; 7] = [
+    const WITH_COPIES: [Self; 8] = [
         Self::ServiceKilled,
         Self::ServiceHung,
         Self::DeployerKilled,
@@ -69,34 +71,40 @@ impl Fault {
         Self::MongodbKilled,
         Self::HostPartitioned,
         Self::HostKilled,
+        Self::DatabaseHostKilled,
     ];
     /// What is played where there are three brokers and one copy of each service: hosts that share two CPUs do not carry both.
     const WITH_BROKERS: [Self; 1] = [Self::BrokerKilled];
 
-    /// What it is called, and until when what has to go on, in seconds at most.
+    /// What it is called, until when is counted, and how many seconds that may take, where there is a target.
     #[must_use]
-    pub(crate) fn row(self) -> (&'static str, &'static str, f64) {
+    pub(crate) fn row(self) -> (&'static str, &'static str, Option<f64>) {
         match self {
-            Self::ServiceKilled => ("service kill -9", "it is ready again", 5.0),
-            Self::ServiceHung => ("service hung (SIGSTOP)", "it is ready again", 15.0),
-            Self::DeployerKilled => ("deployers killed mid-deploy", "the instance runs", 10.0),
-            Self::EngineKilled => ("dockerd killed", "the application counts on", 30.0),
+            Self::ServiceKilled => ("service kill -9", "it is ready again", Some(5.0)),
+            Self::ServiceHung => ("service hung (SIGSTOP)", "it is ready again", Some(15.0)),
+            Self::DeployerKilled => ("deployers killed mid-deploy", "the instance runs", Some(10.0)),
+            Self::EngineKilled => ("dockerd killed", "the application counts on", Some(30.0)),
             Self::MongodbKilled => (
                 "MongoDB killed and restarted",
                 "a change is carried out, once it is back",
-                10.0,
+                Some(10.0),
             ),
             Self::BrokerKilled => (
                 "broker killed (of 3)",
                 "readings are acknowledged again, no client having met an error",
-                10.0,
+                Some(10.0),
             ),
             Self::HostPartitioned => (
                 "host partitioned and healed",
                 "the application counts on elsewhere",
-                45.0,
+                Some(45.0),
             ),
-            Self::HostKilled => ("host killed", "the application counts on elsewhere", 45.0),
+            Self::HostKilled => ("host killed", "the application counts on elsewhere", Some(45.0)),
+            Self::DatabaseHostKilled => (
+                "host with Kafka and MongoDB killed",
+                "the application counts on, once the host boots; nothing having been acknowledged meanwhile",
+                None,
+            ),
         }
     }
 }
@@ -145,7 +153,7 @@ async fn play(
     command.ends(&built(&["plan", "--detailed-exitcode"]), 0, &["nothing to do"])?;
     let first = rig.hosts().first().context("a host")?;
     let room = CountedRoom::begin(rig, first, folder.path(), "Room of three hosts").await?;
-    let world = World::new(rig, command, room, partition).await?;
+    let mut world = World::new(rig, command, room, partition).await?;
     let mut figures: Vec<(Fault, Vec<f64>)> = faults.iter().map(|fault| (*fault, Vec::new())).collect();
     for round in 0..rounds {
         for (fault, times) in &mut figures {
@@ -161,8 +169,13 @@ async fn play(
 
 /// What only hosts can lose, once each, for a room on three of them with a broker each.
 pub(super) async fn of_hosts(rig: &Rig, command: Command, room: CountedRoom) -> Result<()> {
-    let world = World::new(rig, command, room, MOMENT).await?;
-    for fault in [Fault::EngineKilled, Fault::HostPartitioned, Fault::BrokerKilled] {
+    let mut world = World::new(rig, command, room, MOMENT).await?;
+    for fault in [
+        Fault::EngineKilled,
+        Fault::HostPartitioned,
+        Fault::BrokerKilled,
+        Fault::DatabaseHostKilled,
+    ] {
         world.row(fault, 0).await?;
     }
     world.end().await

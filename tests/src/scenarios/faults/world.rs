@@ -1,6 +1,5 @@
 //! What is broken, and what has to go on.
 
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,6 +9,7 @@ use serde_json::json;
 use simulator::config::Servers;
 
 use super::{Fault, PATIENCE, images_are_everywhere};
+use crate::client::Client;
 use crate::rig::{Rig, RigHost};
 use crate::say;
 use crate::scenarios::brokers::caught_up;
@@ -19,6 +19,7 @@ use crate::scenarios::membership::{move_away, node_of};
 use crate::scenarios::occurrences::Occurrences;
 use crate::scenarios::path::instance_is;
 use crate::site::{Plan, Site, id};
+use crate::stack::ADMIN_PASSWORD;
 use crate::wait::until;
 
 /// Three hosts with a room on them.
@@ -30,7 +31,7 @@ pub(super) struct World<'a> {
     partition: Duration,
     /// Where occurrences run: what they read there must not grow with the readings of the room.
     quiet: String,
-    occurrences: RefCell<Vec<Occurrences>>,
+    occurrences: Vec<Occurrences>,
 }
 
 impl<'a> World<'a> {
@@ -55,27 +56,31 @@ impl<'a> World<'a> {
             room,
             partition,
             quiet: quiet.location,
-            occurrences: RefCell::default(),
+            occurrences: Vec::new(),
         })
     }
 
     /// Plays a row of the table; the seconds.
-    pub(super) async fn row(&self, fault: Fault, round: u32) -> Result<f64> {
+    pub(super) async fn row(&mut self, fault: Fault, round: u32) -> Result<f64> {
         let (name, what, target) = fault.row();
         let took = self.inject(fault, round).await.with_context(|| name.to_owned())?;
         let took = took.as_secs_f64();
-        say(&format!("    {name}: {what} after {took:.1} s (target {target:.0} s)"));
+        let target = target.map_or_else(String::new, |target| format!(" (target {target:.0} s)"));
+        say(&format!("    {name}: {what} after {took:.1} s{target}"));
         Ok(took)
     }
 
     /// Breaks something while readings flow and occurrences fall due, waits until all is well again, and says how long it took until it counts.
-    async fn inject(&self, fault: Fault, round: u32) -> Result<Duration> {
-        if matches!(fault, Fault::EngineKilled | Fault::HostPartitioned | Fault::HostKilled) {
+    async fn inject(&mut self, fault: Fault, round: u32) -> Result<Duration> {
+        if matches!(
+            fault,
+            Fault::EngineKilled | Fault::HostPartitioned | Fault::HostKilled | Fault::DatabaseHostKilled
+        ) {
             self.application_is_on_the_second().await?;
         }
         self.room.flows().await?;
         let due = Occurrences::plan(self.room.admin(), &self.quiet, 2, Duration::from_secs(4)).await?;
-        self.occurrences.borrow_mut().push(due);
+        self.occurrences.push(due);
         let took = match fault {
             Fault::ServiceKilled => self.service("KILL", round).await?,
             Fault::ServiceHung => self.service("STOP", round).await?,
@@ -85,6 +90,7 @@ impl<'a> World<'a> {
             Fault::BrokerKilled => self.broker(round).await?,
             Fault::HostPartitioned => self.partition().await?,
             Fault::HostKilled => self.power().await?,
+            Fault::DatabaseHostKilled => self.database_host().await?,
         };
         self.room.flows().await?;
         self.command.settles().await?;
@@ -244,6 +250,52 @@ impl<'a> World<'a> {
         Ok(took)
     }
 
+    /// The first host is away for a while. Where it has the only broker, sensors and an admin are connected to another host meanwhile, which
+    /// must acknowledge nothing that it cannot store.
+    async fn database_host(&mut self) -> Result<Duration> {
+        let [first, second, _] = self.hosts;
+        let alone = self.command.brokers()? == 1;
+        let mut other = None;
+        if alone {
+            self.room.connects_to(second).await?;
+            self.room.flows().await?;
+            other = Some(Client::sign_in(&format!("http://{}", second.address), "admin", ADMIN_PASSWORD).await?);
+        }
+        self.rig.kill(first).await?;
+        self.nothing_is_acknowledged(other.as_ref()).await?;
+        let back = Instant::now();
+        self.rig.start_again(first).await?;
+        self.room.counts_on(PATIENCE).await?;
+        let took = back.elapsed();
+        self.a_change_is_carried_out().await?;
+        if alone {
+            self.room.connects_to(first).await?;
+        }
+        Ok(took)
+    }
+
+    /// For a while, by another host than the lost one, where there is one for sensors and admins.
+    async fn nothing_is_acknowledged(&self, other: Option<&Client>) -> Result<()> {
+        let (gone, mut settled) = (Instant::now(), None);
+        let place = json!({ "name": "Never", "kind": "room", "grants": [] });
+        while gone.elapsed() < self.partition {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let Some(console) = other else { continue };
+            let said = console.send(Method::POST, "/api/v1/locations", Some(&place)).await;
+            let refused = said.as_ref().map_or(true, |said| said.status.is_server_error());
+            ensure!(refused, "a change without MongoDB: {said:?}");
+            // What was stored in time may still have been on its way when the host was lost.
+            let now = self.room.acknowledged()?;
+            let before = *settled.get_or_insert(now);
+            ensure!(
+                now == before,
+                "{} readings were acknowledged without Kafka",
+                now - before
+            );
+        }
+        Ok(())
+    }
+
     /// What the second host has runs on those that do not have it, or ends there.
     async fn others_stand_in(&self, wanted: bool) -> Result<()> {
         const STANDING: [(usize, &str); 4] = [
@@ -320,7 +372,7 @@ impl<'a> World<'a> {
     }
 
     pub(super) async fn end(self) -> Result<()> {
-        for occurrences in self.occurrences.into_inner() {
+        for occurrences in self.occurrences {
             occurrences.end(self.room.admin()).await?;
         }
         self.room.end().await
