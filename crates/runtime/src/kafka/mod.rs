@@ -177,6 +177,14 @@ impl KafkaConfig {
         if self.has_several_brokers() { "5000" } else { "30000" }
     }
 
+    /// How long a request may go unanswered until its connection is given up.
+    ///
+    /// A broker that is cut off does not say so. Of several, the others have its work after some seconds: whoever goes on waiting for its answer, to
+    /// a request for metadata above all, learns of that too late.
+    fn longest_answer_ms(&self) -> &'static str {
+        if self.has_several_brokers() { "10000" } else { "60000" }
+    }
+
     /// Whether Kafka goes on when one broker is away.
     #[must_use]
     pub fn has_several_brokers(&self) -> bool {
@@ -195,6 +203,7 @@ impl KafkaConfig {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", self.longest_backoff_ms())
             .set("socket.connection.setup.timeout.ms", self.longest_handshake_ms())
+            .set("socket.timeout.ms", self.longest_answer_ms())
             .set("topic.metadata.refresh.interval.ms", "10000")
             .set("log_level", "4");
         self.access.apply(&mut config);
