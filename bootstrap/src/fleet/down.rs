@@ -73,7 +73,7 @@ impl Fleet {
         let name = &self.inventory.config.name;
         format!(
             "for unit in $({}); do
-  case $unit in {name}-kafka|{name}-postgresql|{name}-ferretdb|{name}-registry|{name}-network) ;; *) units=\"$units $unit\" ;; esac
+  case $unit in {name}-kafka|{name}-postgresql|{name}-ferretdb|{name}-mongodb|{name}-registry|{name}-network) ;; *) units=\"$units $unit\" ;; esac
 done
 systemctl stop '{name}-standin@*'
 [ -z \"$units\" ] || systemctl disable -q --now $units",

@@ -61,6 +61,7 @@ impl Inventory {
     pub(super) fn new(config: &Config) -> Result<Self, String> {
         let copies = Copies {
             brokers: config.brokers(),
+            databases: config.databases(),
             services: config.copies,
         };
         let roles = place(&config.hosts, copies)?;

@@ -26,7 +26,7 @@ pub(super) struct Payload {
     pub(super) programs: BTreeMap<String, Upload>,
     /// Kafka's jars in a tar file, where Kafka is managed.
     pub(super) kafka: Option<Upload>,
-    /// FerretDB, where MongoDB is managed.
+    /// FerretDB, where MongoDB is managed and no replica set.
     pub(super) ferretdb: Option<Upload>,
     /// The registry of application images.
     pub(super) registry: Option<Upload>,
@@ -109,7 +109,7 @@ pub(super) async fn prepare(
         reporter.says("kafka: is fetched");
         payload.kafka = Some(tar(&kafka::fetch(layout, &log).await?, "kafka", &log).await?);
     }
-    if config.mongodb.mode == Mode::Managed {
+    if config.mongodb.mode == Mode::Managed && !config.has_replica_set() {
         reporter.says("ferretdb: is built");
         payload.ferretdb = Some(upload(&FERRETDB.build(layout, &log).await?)?);
     }

@@ -14,6 +14,8 @@ pub(super) fn managers(hosts: usize) -> usize {
 pub(super) struct Copies {
     /// Brokers of Kafka.
     pub(super) brokers: usize,
+    /// Servers of MongoDB.
+    pub(super) databases: usize,
     /// Of each service that no host names; none: as many as is good for so many hosts.
     pub(super) services: Option<usize>,
 }
@@ -40,7 +42,11 @@ pub(super) fn place(hosts: &[Host], copies: Copies) -> Result<Vec<BTreeSet<Role>
         )),
     };
     for role in Role::INFRASTRUCTURE.into_iter().filter(|role| !named.contains(role)) {
-        let copies = if role == Role::Kafka { copies.brokers } else { 1 };
+        let copies = match role {
+            Role::Kafka => copies.brokers,
+            Role::Mongodb => copies.databases,
+            _ => 1,
+        };
         for copy in 0..copies {
             put(role, free.get(copy))?;
         }
@@ -73,6 +79,7 @@ mod tests {
 
     const DEFAULT: Copies = Copies {
         brokers: 1,
+        databases: 1,
         services: None,
     };
 

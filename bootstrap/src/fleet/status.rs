@@ -126,6 +126,9 @@ fn programs(inventory: &Inventory, index: usize) -> Vec<(String, Sign)> {
             Role::Kafka if config.kafka.mode == Mode::External => {}
             Role::Mongodb if config.mongodb.mode == Mode::External => {}
             Role::Kafka => all.push(("kafka".to_owned(), Sign::Takes(ports.kafka))),
+            Role::Mongodb if config.has_replica_set() => {
+                all.push(("mongodb".to_owned(), Sign::Takes(ports.mongodb)));
+            }
             Role::Mongodb => all.extend([
                 ("postgresql".to_owned(), Sign::Runs),
                 ("ferretdb".to_owned(), Sign::Takes(ports.mongodb)),
@@ -156,7 +159,7 @@ pub(super) fn broker_script(inventory: &Inventory, index: usize) -> Option<Strin
 
 /// Waits until everything on a host is ready, or what the others need first; says what is not, with its last words.
 pub(super) fn ready_script(inventory: &Inventory, index: usize, stage: Stage) -> String {
-    const FIRST: [&str; 4] = ["kafka", "postgresql", "ferretdb", "registry"];
+    const FIRST: [&str; 5] = ["kafka", "postgresql", "ferretdb", "mongodb", "registry"];
     let mut script = format!("{READY}\nend=$(( $(date +%s) + 120 ))\n");
     let wanted = programs(inventory, index)
         .into_iter()

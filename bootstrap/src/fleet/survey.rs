@@ -18,6 +18,8 @@ pub(super) struct Survey {
     pub(super) full: bool,
     /// What it has data of.
     pub(super) data: Vec<Role>,
+    /// Whether its database is a member of a replica set, where it has the data of one.
+    pub(super) replica_set: Option<bool>,
     /// The backup that it is being made from.
     pub(super) restoring: Option<String>,
     /// Its broker of Kafka, where it has the data of one.
@@ -42,7 +44,8 @@ pub(super) fn script(inventory: &Inventory) -> String {
         "export PATH=\"$PATH:/usr/sbin:/sbin\"
 echo \"marker $(cat {data}/installation 2>/dev/null)\"
 [ -z \"$(ls -A {data} 2>/dev/null | grep -vx installation.new)\" ] || echo full
-[ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb
+[ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb one
+[ ! -e {data}/mongodb/data/WiredTiger ] || echo data mongodb of several
 [ ! -e {data}/kafka/data/meta.properties ] || echo data kafka
 echo \"restoring $(cat {data}/{RESTORING} 2>/dev/null)\"
 echo \"kafka $(sed -n 's/^node.id=//p' {data}/kafka/data/meta.properties 2>/dev/null) $(cat {data}/secrets/kafka.properties {data}/etc/kafka.properties 2>/dev/null | grep -m1 '^controller.quorum.voters=' | cut -d= -f2)\"
@@ -71,9 +74,13 @@ impl Survey {
             match line.split_whitespace().collect::<Vec<_>>().as_slice() {
                 ["marker", name] => survey.marker = Some((*name).to_owned()),
                 ["full"] => survey.full = true,
-                ["data", role] => survey
-                    .data
-                    .extend(Role::INFRASTRUCTURE.iter().find(|known| known.name() == *role)),
+                ["data", role, which @ ..] => {
+                    let known = Role::INFRASTRUCTURE.iter().find(|known| known.name() == *role);
+                    survey.data.extend(known);
+                    if known == Some(&Role::Mongodb) {
+                        survey.replica_set = Some(which == ["of", "several"]);
+                    }
+                }
                 ["restoring", backup] => survey.restoring = Some((*backup).to_owned()),
                 ["kafka", id, voters] => survey.kafka = Known::read(id, voters),
                 ["swarm", "active", manages, id @ ..] => {
@@ -149,6 +156,7 @@ pub(super) fn kafka_begins(inventory: &Inventory, told: &[Option<Survey>]) -> bo
 /// What keeps all of them from being used together. `told` is what each host said, where it answered.
 pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
     let mut problems = brokers::discord(inventory, told);
+    problems.extend(another_database(inventory, told));
     for role in Role::LASTING.into_iter().filter(|role| inventory.manages(*role)) {
         let runs = |index: &usize| {
             let machine = inventory.machines.get(*index);
@@ -190,6 +198,24 @@ pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<Str
     problems
 }
 
+/// Which database there is, is chosen once: one server and a replica set do not read each other's files.
+fn another_database(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
+    if !inventory.manages(Role::Mongodb) {
+        return Vec::new();
+    }
+    let wanted = inventory.config.has_replica_set();
+    let all = inventory.machines.iter().zip(told);
+    let other = all.filter_map(|(machine, survey)| {
+        let found = survey.as_ref()?.replica_set.filter(|found| *found != wanted)?;
+        let (has, number) = if found { ("a replica set", 3) } else { ("one server", 1) };
+        Some(format!(
+            "{} has data of a MongoDB of {has}; that is chosen once: set mongodb.replication to {number}",
+            machine.name
+        ))
+    });
+    other.collect()
+}
+
 /// The host that lets others into the swarm: one that manages it already. None: the swarm begins with the first host.
 pub(super) fn gate(told: &[Option<Survey>]) -> Option<usize> {
     told.iter().position(|survey| {
@@ -222,6 +248,7 @@ mod tests {
             marker: Some("iot".to_owned()),
             full: true,
             data: vec![Role::Kafka],
+            replica_set: None,
             restoring: Some("abc".to_owned()),
             kafka: Known::read("2", "1@192.0.2.1:9093,2@192.0.2.2:9093"),
             swarm: Some(("abc".to_owned(), true)),
@@ -296,5 +323,21 @@ mod tests {
             Some(2)
         );
         assert_eq!(gate(&[said("swarm active false"), None]), None);
+    }
+
+    #[test]
+    fn which_mongodb_there_is_is_chosen_once() {
+        let hosts: Vec<_> = (1..=3)
+            .map(|last| serde_json::json!({"connection": "ssh", "address": format!("192.0.2.{last}")}))
+            .collect();
+        let of = |replication: usize| {
+            let config = serde_json::json!({"hosts": hosts, "mongodb": {"replication": replication}});
+            Inventory::new(&Config::parse(&config.to_string()).unwrap()).unwrap()
+        };
+        let (one, several) = (said("data mongodb one"), said("data mongodb of several"));
+        assert!(another_database(&of(1), &[one.clone(), None, None]).is_empty());
+        assert!(another_database(&of(3), &[several.clone(), None, said("data kafka")]).is_empty());
+        assert!(another_database(&of(3), &[one, None, None])[0].contains("set mongodb.replication to 1"));
+        assert!(another_database(&of(1), &[several, None, None])[0].contains("set mongodb.replication to 3"));
     }
 }

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Longer than anybody watches.
 const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What a host may run beside the services.
-const BESIDE: [&str; 5] = ["agent", "kafka", "postgresql", "ferretdb", "registry"];
+const BESIDE: [&str; 6] = ["agent", "kafka", "postgresql", "ferretdb", "mongodb", "registry"];
 
 /// Everything that a host may run.
 fn all_programs() -> impl Iterator<Item = &'static str> {

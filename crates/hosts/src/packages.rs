@@ -48,7 +48,16 @@ impl PackageManager {
                 None => script.push_str(&self.demand(need)),
             }
         }
-        script + &self.fetch(&packages.join(" "))
+        let makers = needs.iter().filter_map(|need| Some((need.package(self)?, need.maker?)));
+        let missing: String = makers
+            .map(|(package, maker)| format!("{package} comes from {maker}: add its repository to this host. "))
+            .collect();
+        let or_why = if missing.is_empty() {
+            String::new()
+        } else {
+            format!(" || {{ echo {} >&2; exit 1; }}", quote(missing.trim_end()))
+        };
+        script + &self.fetch(&packages.join(" "), &or_why)
     }
 
     fn demand(self, need: &Need) -> String {
@@ -63,7 +72,7 @@ impl PackageManager {
         )
     }
 
-    fn fetch(self, list: &str) -> String {
+    fn fetch(self, list: &str, or_why: &str) -> String {
         match self {
             // A package that starts its service would take a port or a data folder that is wanted otherwise.
             Self::Apt => format!(
@@ -77,17 +86,17 @@ grep -qs '^create_main_cluster = false' /etc/postgresql-common/createcluster.con
 # An installation that was interrupted is finished first.
 dpkg --configure -a
 apt-get -q -o DPkg::Lock::Timeout=300 update
-apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends {list}
+apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends {list}{or_why}
 "
             ),
-            Self::Amazon => format!("set -e\ndnf -q -y install {list}\n"),
+            Self::Amazon => format!("set -e\ndnf -q -y install {list}{or_why}\n"),
             Self::RedHat => format!(
                 "\
 set -e
 . /etc/os-release
 case \"$ID\" in fedora) system=fedora ;; *) system=centos ;; esac
 command -v dockerd >/dev/null || [ -e /etc/yum.repos.d/docker-ce.repo ] || curl -fsSL -o /etc/yum.repos.d/docker-ce.repo {DOCKER}/$system/docker-ce.repo
-dnf -q -y install {list}
+dnf -q -y install {list}{or_why}
 "
             ),
         }
@@ -105,6 +114,8 @@ pub struct Need {
     pub amazon: Option<&'static str>,
     /// Red Hat's and its relatives', where they have one.
     pub red_hat: Option<&'static str>,
+    /// Whose repository has it, where the distributions' own have not: an admin adds that to the host.
+    pub maker: Option<&'static str>,
 }
 
 impl Need {

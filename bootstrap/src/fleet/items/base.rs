@@ -14,18 +14,21 @@ const ENGINE: [Need; 3] = [
         apt: "docker.io",
         amazon: Some("docker"),
         red_hat: Some("docker-ce"),
+        maker: None,
     },
     Need {
         seen: &["iptables"],
         apt: "iptables",
         amazon: Some("iptables-nft"),
         red_hat: Some("iptables-nft"),
+        maker: None,
     },
     Need {
         seen: &["ip"],
         apt: "iproute2",
         amazon: Some("iproute"),
         red_hat: Some("iproute"),
+        maker: None,
     },
 ];
 /// With it the monitor's account has `hostctl` do what needs root.
@@ -34,19 +37,41 @@ const SUDO: Need = Need {
     apt: "sudo",
     amazon: Some("sudo"),
     red_hat: Some("sudo"),
+    maker: None,
 };
 const JAVA: Need = Need {
     seen: &["java"],
     apt: "default-jre-headless",
     amazon: Some("java-17-amazon-corretto-headless"),
     red_hat: Some("java-17-openjdk-headless"),
+    maker: None,
 };
 const POSTGRESQL: Need = Need {
     seen: &["/usr/lib/postgresql/*/bin/postgres", "postgres"],
     apt: "postgresql",
     amazon: Some("postgresql15-server"),
     red_hat: Some("postgresql-server"),
+    maker: None,
 };
+/// No distribution brings these two.
+const MONGODB: Option<&str> = Some("MongoDB, see https://www.mongodb.com/docs/manual/administration/install-on-linux/");
+const REPLICA_SET: [Need; 2] = [
+    Need {
+        seen: &["mongod"],
+        apt: "mongodb-org-server",
+        amazon: Some("mongodb-org-server"),
+        red_hat: Some("mongodb-org-server"),
+        maker: MONGODB,
+    },
+    Need {
+        seen: &["mongosh"],
+        apt: "mongodb-mongosh",
+        amazon: Some("mongodb-mongosh"),
+        red_hat: Some("mongodb-mongosh"),
+        maker: MONGODB,
+    },
+];
+
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let data = on.layout.data_dir().display().to_string();
     let mut all = vec![
@@ -113,7 +138,11 @@ fn needs(on: &On<'_>) -> Vec<Need> {
         needs.push(JAVA);
     }
     if roles.contains(&Role::Mongodb) && config.mongodb.mode == Mode::Managed {
-        needs.push(POSTGRESQL);
+        if config.has_replica_set() {
+            needs.extend(REPLICA_SET);
+        } else {
+            needs.push(POSTGRESQL);
+        }
     }
     needs
 }

@@ -14,7 +14,8 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     if roles.contains(&Role::Kafka) && config.kafka.mode == Mode::Managed {
         all.extend(broker(on));
     }
-    if roles.contains(&Role::Mongodb) && config.mongodb.mode == Mode::Managed {
+    let one = config.mongodb.mode == Mode::Managed && !config.has_replica_set();
+    if roles.contains(&Role::Mongodb) && one {
         all.extend(database(on));
     }
     if roles.contains(&Role::Registry) {

@@ -5,6 +5,7 @@ mod base;
 mod infrastructure;
 mod network;
 mod recovery;
+mod replica_set;
 mod services;
 
 use std::path::Path;
@@ -112,6 +113,7 @@ pub(super) fn items(
     all.extend(backup::items(&on));
     all.extend(network::items(&on));
     all.extend(infrastructure::items(&on));
+    all.extend(replica_set::items(&on));
     all.extend(services::items(&on));
     all.extend(recovery::items(&on));
     all.push((Stage::Elsewhere, no_others(&on, &all)));

@@ -7,7 +7,8 @@ use common::settings::{Gateways, Recovery, RecoveryHost, Settings, Tls};
 use hosts::{Content, Input, Item, Kind};
 
 use super::infrastructure::unpacked;
-use super::{On, Stage, Staged, file, hostctl_account, state, unit};
+use super::{On, Stage, Staged, file, hostctl_account, replica_set, state, unit};
+use crate::fleet::inventory::Inventory;
 use crate::release::USED;
 use crate::secrets::BROUGHT;
 use crate::settings::{HostFacts, derive};
@@ -143,7 +144,7 @@ fn settings(on: &On<'_>) -> Settings {
         settings.kafka.brokers = on.brokers.clients(config.ports.kafka);
     }
     if config.mongodb.mode == Mode::Managed {
-        settings.mongodb.uri = format!("mongodb://{}/", inventory.at(Role::Mongodb, config.ports.mongodb));
+        settings.mongodb.uri = mongodb_uri(on.inventory);
     }
     if config.kafka.mode == Mode::Managed {
         settings.kafka.tls.clone_from(&tls);
@@ -152,6 +153,15 @@ fn settings(on: &On<'_>) -> Settings {
         settings.mongodb.tls = tls;
     }
     settings
+}
+
+/// Where services find MongoDB: one server, or the members of a replica set.
+fn mongodb_uri(inventory: &Inventory) -> String {
+    if inventory.config.has_replica_set() {
+        return replica_set::uri(inventory);
+    }
+    let port = inventory.config.ports.mongodb;
+    format!("mongodb://{}/", inventory.at(Role::Mongodb, port))
 }
 
 fn written(settings: &Settings) -> String {

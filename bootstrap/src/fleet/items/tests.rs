@@ -17,6 +17,13 @@ fn three() -> Config {
     .unwrap()
 }
 
+/// The same with a replica set.
+fn three_with_mongod() -> Config {
+    let mut config = three();
+    config.mongodb.replication = 3;
+    config
+}
+
 fn payload() -> Payload {
     let upload = |name: &str| Upload {
         path: PathBuf::from(format!("/build/{name}")),
@@ -206,4 +213,47 @@ fn the_database_of_a_backup_is_filled_before_anybody_serves_it() {
     assert!(at("database of the backup") < at("unit iot-ferretdb"));
     let more: Vec<&String> = with.iter().filter(|name| !without.contains(name)).collect();
     assert_eq!(more, ["mark of the backup", "database of the backup"]);
+}
+
+#[test]
+fn with_real_mongodb_the_plan_renders_a_replica_set() {
+    let config = three_with_mongod();
+    let about =
+        |item: &Item| item.name.contains("mongo") || item.name.contains("ferret") || item.name.contains("postgres");
+    let lists: Vec<String> = (0..3)
+        .map(|index| {
+            let list = of(&config, index);
+            let of_mongodb = list.iter().filter(|(_, item)| about(item));
+            let lines: Vec<String> = of_mongodb
+                .map(|(stage, item)| format!("  {stage:?}: {}", item.name))
+                .collect();
+            format!("host {index}\n{}", lines.join("\n"))
+        })
+        .collect();
+    insta::assert_snapshot!("replica_set_what_each_host_gets", lists.join("\n"));
+
+    let first = of(&config, 0);
+    let text = |end: &str| {
+        first.iter().find_map(|(_, item)| match &item.kind {
+            Kind::File {
+                path,
+                content: Content::Text(text) | Content::Secret(text),
+                ..
+            } if path.ends_with(end) => Some(text.clone()),
+            Kind::Unit(unit) if unit.name == end => Some(unit.render()),
+            Kind::State { check, make, .. } if item.name == end => Some(format!("{check}\n{make}\n")),
+            _ => None,
+        })
+    };
+    for (name, end) in [
+        ("settings", "mongod.conf"),
+        ("unit", "iot-mongodb"),
+        ("script", "mongodb-set.js"),
+        ("accounts", "mongodb's replica set and accounts"),
+    ] {
+        insta::assert_snapshot!(format!("replica_set_{name}"), text(end).unwrap());
+    }
+    let settings = text("settings.json").unwrap();
+    let wanted = "mongodb://192.0.2.1:27017,192.0.2.2:27017,10.0.0.3:27017/?replicaSet=iot";
+    assert!(settings.contains(wanted), "{settings}");
 }

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use common::config::Config;
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 use super::certificates::Authority;
 use super::inventory::Machine;
@@ -247,6 +248,12 @@ impl Secrets {
     /// Which Kafka it is.
     pub(super) fn kafka_id(&self) -> &str {
         self.named.get(KAFKA_ID).map(String::as_str).unwrap_or_default()
+    }
+
+    /// By which members of a replica set know each other. It lasts: members with different ones would not be one set any more.
+    pub(super) fn members_key(&self) -> String {
+        let key = self.named.get(TOKEN_KEY).map(String::as_str).unwrap_or_default();
+        BASE64.encode(Sha256::digest(format!("members of mongodb {key}")))
     }
 
     /// The passwords of accounts.

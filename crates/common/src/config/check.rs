@@ -51,7 +51,7 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         check_name(&self.name)?;
         check_data_dir(&self.data_dir)?;
-        check_hosts(&self.hosts, self.brokers())?;
+        check_hosts(&self.hosts, self.brokers(), self.databases())?;
         if self.copies.is_some_and(|copies| copies == 0 || !self.is_remote()) {
             let message = "allowed: 1 or more, and only with hosts over SSH: on one machine everything runs once";
             return Err(ConfigError::new("copies", message));
@@ -91,6 +91,12 @@ impl Config {
                 kafka.replication
             );
             return Err(ConfigError::new("kafka.replication", message));
+        }
+        let copies = self.mongodb.replication;
+        let managed = self.mongodb.mode == Mode::Managed;
+        if copies != 1 && !(managed && copies == 3 && hosts >= 3) {
+            let message = format!("found {copies}, allowed: 1, or 3 with three hosts or more, for a managed MongoDB");
+            return Err(ConfigError::new("mongodb.replication", message));
         }
         if kafka.heap_mib < 256 {
             return Err(ConfigError::new(
@@ -238,7 +244,7 @@ fn check_data_dir(data_dir: &Path) -> Result<(), ConfigError> {
     Err(ConfigError::new("data_dir", message))
 }
 
-fn check_hosts(hosts: &[Host], brokers: usize) -> Result<(), ConfigError> {
+fn check_hosts(hosts: &[Host], brokers: usize, databases: usize) -> Result<(), ConfigError> {
     let remote = hosts.iter().any(|host| host.connection == Connection::Ssh);
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
     for (index, host) in hosts.iter().enumerate() {
@@ -275,7 +281,7 @@ fn check_hosts(hosts: &[Host], brokers: usize) -> Result<(), ConfigError> {
             }
         }
     }
-    check_roles(hosts, brokers)
+    check_roles(hosts, brokers, databases)
 }
 
 fn check_remote(host: &Host, at: &dyn Fn(&str) -> String) -> Result<(), ConfigError> {
@@ -299,13 +305,17 @@ fn check_remote(host: &Host, at: &dyn Fn(&str) -> String) -> Result<(), ConfigEr
     Ok(())
 }
 
-/// MongoDB and the registry run once, brokers as often as partitions have copies; a host that names nothing takes what is left.
-fn check_roles(hosts: &[Host], brokers: usize) -> Result<(), ConfigError> {
+/// The registry runs once, brokers and databases as often as there are copies; a host that names nothing takes what is left.
+fn check_roles(hosts: &[Host], brokers: usize, databases: usize) -> Result<(), ConfigError> {
     let mut named: BTreeMap<Role, usize> = BTreeMap::new();
     for (index, host) in hosts.iter().enumerate() {
         for role in host.services.iter().flatten() {
             let at = format!("hosts[{index}].services");
-            let several = Role::SERVICES.contains(role) || (*role == Role::Kafka && brokers > 1);
+            let several = match role {
+                Role::Kafka => brokers > 1,
+                Role::Mongodb => databases > 1,
+                role => Role::SERVICES.contains(role),
+            };
             if let Some(other) = named.insert(*role, index)
                 && (!several || other == index)
             {
@@ -322,11 +332,14 @@ fn check_roles(hosts: &[Host], brokers: usize) -> Result<(), ConfigError> {
             }
         }
     }
-    let named_brokers = hosts.iter().flat_map(|host| host.services.iter().flatten());
-    let named_brokers = named_brokers.filter(|role| **role == Role::Kafka).count();
-    if named_brokers > 0 && named_brokers != brokers {
-        let message = format!("{named_brokers} name kafka, and kafka.replication is {brokers}");
-        return Err(ConfigError::new("hosts", message));
+    for (role, wanted) in [(Role::Kafka, brokers), (Role::Mongodb, databases)] {
+        let all = hosts.iter().flat_map(|host| host.services.iter().flatten());
+        let naming = all.filter(|named| **named == role).count();
+        if naming > 0 && naming != wanted {
+            let name = role.name();
+            let message = format!("{naming} name {name}, and {name}.replication is {wanted}");
+            return Err(ConfigError::new("hosts", message));
+        }
     }
     let all = Role::INFRASTRUCTURE.iter().chain(&Role::SERVICES);
     let missing = all

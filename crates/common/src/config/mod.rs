@@ -158,11 +158,15 @@ impl Default for Kafka {
 }
 
 /// MongoDB.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mongodb {
-    /// Who runs it. `managed` = a `mongod` that the package manager can install, else FerretDB behind its write gate.
+    /// Who runs it. `managed` = a `mongod` that the package manager can install, else FerretDB behind its write gate; on many hosts
+    /// `replication` decides.
     pub mode: Mode,
+    /// Copies of a managed database, 1 or 3: with 3, on three hosts, each has a `mongod`, and they are a replica set; with 1 hosts run FerretDB.
+    #[schemars(range(min = 1))]
+    pub replication: usize,
     /// Connection string without a password; with `external` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
@@ -174,6 +178,19 @@ pub struct Mongodb {
     /// Authorities to believe, PEM, a file on the machine on which `bootstrap` runs. Absent: the public ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
+}
+
+impl Default for Mongodb {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Managed,
+            replication: 1,
+            uri: None,
+            username: None,
+            tls: false,
+            ca: None,
+        }
+    }
 }
 
 /// What people open in a browser.
@@ -327,6 +344,21 @@ impl Config {
             Mode::Managed => usize::try_from(self.kafka.replication).unwrap_or(1),
             Mode::External => 1,
         }
+    }
+
+    /// How many servers a managed MongoDB has; 1 place for one that somebody else runs.
+    #[must_use]
+    pub fn databases(&self) -> usize {
+        match self.mongodb.mode {
+            Mode::Managed => self.mongodb.replication,
+            Mode::External => 1,
+        }
+    }
+
+    /// Whether the platform makes a replica set of `mongod`s.
+    #[must_use]
+    pub fn has_replica_set(&self) -> bool {
+        self.databases() > 1
     }
 
     /// Whether the console needs ports that only root, or who was given the right, may take.

@@ -77,6 +77,10 @@ fn wrong_files_say_where_and_what_is_near() {
             "at kafka.replication: found 3, allowed: 1, or 3 with three hosts",
         ),
         (
+            r#"{"mongodb":{"replication":3}}"#,
+            "at mongodb.replication: found 3, allowed: 1, or 3 with three hosts",
+        ),
+        (
             r#"{"mongodb":{"uri":"mongodb://x"}}"#,
             "at mongodb.uri: only with mode `external`",
         ),
