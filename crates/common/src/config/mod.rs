@@ -161,10 +161,9 @@ impl Default for Kafka {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mongodb {
-    /// Who runs it. `managed` = a `mongod` that the package manager can install, else FerretDB behind its write gate; on many hosts
-    /// `replication` decides.
+    /// Who runs it. `managed` = a `mongod` that the package manager can install, else FerretDB behind its write gate.
     pub mode: Mode,
-    /// Copies of a managed database, 1 or 3: with 3, on three hosts, each has a `mongod`, and they are a replica set; with 1 hosts run FerretDB.
+    /// Copies of a managed database on many hosts: 1 = FerretDB, 3 = a `mongod` on each of three hosts, a replica set.
     #[schemars(range(min = 1))]
     pub replication: usize,
     /// Connection string without a password; with `external` only.
