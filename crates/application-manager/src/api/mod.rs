@@ -22,6 +22,7 @@ pub(crate) mod registry;
 pub(crate) mod schedules;
 mod session;
 mod text;
+mod tokens;
 mod upload;
 mod users;
 
@@ -58,6 +59,7 @@ fn plain() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(session::routes())
         .merge(users::routes())
+        .merge(tokens::routes())
         .merge(applications::routes())
         .merge(registry::routes())
         .merge(schedules::routes())
