@@ -345,6 +345,8 @@ impl<'a> World<'a> {
             Ok((!node.is_empty() && node != second.name).then_some(()))
         })
         .await?;
+        let moved = began.elapsed().as_secs_f64();
+        say(&format!("    the swarm runs it on another host after {moved:.1} s"));
         self.room.counts_on(PATIENCE).await?;
         Ok(began.elapsed())
     }
