@@ -55,6 +55,8 @@ pub(crate) enum Fault {
     BrokerKilled,
     /// The application's host loses its network for a while.
     HostPartitioned,
+    /// The same of a host with one of three brokers.
+    BrokerPartitioned,
     /// The application's host, with the registry and a copy of most services, loses its power.
     HostKilled,
     /// The host with `MongoDB`, and with Kafka where there is one broker, loses its power.
@@ -74,7 +76,19 @@ impl Fault {
         Self::DatabaseHostKilled,
     ];
     /// What is played where there are three brokers and one copy of each service: hosts that share two CPUs do not carry both.
-    const WITH_BROKERS: [Self; 1] = [Self::BrokerKilled];
+    const WITH_BROKERS: [Self; 2] = [Self::BrokerKilled, Self::BrokerPartitioned];
+
+    /// Whether it needs the application on the second host.
+    fn is_of_hosts(self) -> bool {
+        matches!(
+            self,
+            Self::EngineKilled
+                | Self::HostPartitioned
+                | Self::BrokerPartitioned
+                | Self::HostKilled
+                | Self::DatabaseHostKilled
+        )
+    }
 
     /// What it is called, until when is counted, and how many seconds that may take, where there is a target.
     #[must_use]
@@ -100,6 +114,11 @@ impl Fault {
                 Some(45.0),
             ),
             Self::HostKilled => ("host killed", "the application counts on elsewhere", Some(45.0)),
+            Self::BrokerPartitioned => (
+                "host with a broker (of 3) partitioned and healed",
+                "the application counts on elsewhere",
+                Some(45.0),
+            ),
             Self::DatabaseHostKilled => (
                 "host with Kafka and MongoDB killed",
                 "the application counts on, once the host boots; nothing having been acknowledged meanwhile",
@@ -172,7 +191,7 @@ pub(super) async fn of_hosts(rig: &Rig, command: Command, room: CountedRoom) -> 
     let mut world = World::new(rig, command, room, MOMENT).await?;
     for fault in [
         Fault::EngineKilled,
-        Fault::HostPartitioned,
+        Fault::BrokerPartitioned,
         Fault::BrokerKilled,
         Fault::DatabaseHostKilled,
     ] {

@@ -72,10 +72,7 @@ impl<'a> World<'a> {
 
     /// Breaks something while readings flow and occurrences fall due, waits until all is well again, and says how long it took until it counts.
     async fn inject(&mut self, fault: Fault, round: u32) -> Result<Duration> {
-        if matches!(
-            fault,
-            Fault::EngineKilled | Fault::HostPartitioned | Fault::HostKilled | Fault::DatabaseHostKilled
-        ) {
+        if fault.is_of_hosts() {
             self.application_is_on_the_second().await?;
         }
         self.room.flows().await?;
@@ -88,7 +85,7 @@ impl<'a> World<'a> {
             Fault::EngineKilled => self.engine().await?,
             Fault::MongodbKilled => self.mongodb().await?,
             Fault::BrokerKilled => self.broker(round).await?,
-            Fault::HostPartitioned => self.partition().await?,
+            Fault::HostPartitioned | Fault::BrokerPartitioned => self.partition().await?,
             Fault::HostKilled => self.power().await?,
             Fault::DatabaseHostKilled => self.database_host().await?,
         };
