@@ -51,7 +51,7 @@ impl About {
             installation: config.name.clone(),
             hosts: config.is_remote(),
             made: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            database: (config.mongodb.mode == Mode::Managed).then_some(server),
+            database: keeps_database(config).then_some(server),
         }
     }
 
@@ -103,13 +103,18 @@ impl About {
             "a backup needs a new Kafka beside it, and config.json names one that somebody else runs (`kafka.mode`)"
         );
         ensure!(
-            self.database.is_some() == (config.mongodb.mode == Mode::Managed),
-            "the database of this backup is {}, and that of config.json is {} (`mongodb.mode`)",
+            self.database.is_some() == keeps_database(config),
+            "the database of this backup is {}, and that of config.json is {} (`mongodb`)",
             own(self.database.is_some()),
-            own(config.mongodb.mode == Mode::Managed)
+            own(keeps_database(config))
         );
         Ok(())
     }
+}
+
+/// Whether a backup has the database: a replica set is copied by MongoDB's own tools, as one that somebody else runs.
+fn keeps_database(config: &Config) -> bool {
+    config.mongodb.mode == Mode::Managed && !config.has_replica_set()
 }
 
 fn place(hosts: bool) -> &'static str {
@@ -122,9 +127,9 @@ fn place(hosts: bool) -> &'static str {
 
 fn own(managed: bool) -> &'static str {
     if managed {
-        "the platform's own"
+        "one server of the platform"
     } else {
-        "one that somebody else runs and backs up"
+        "one that somebody else runs, or a replica set, and is not in backups"
     }
 }
 

@@ -258,7 +258,8 @@ fn show_backup(about: &About, file: &Path, reporter: &dyn Reporter) {
         file.display()
     ));
     if !about.has_database() {
-        reporter.says("  the database is not in it: whoever runs that MongoDB backs it up");
+        reporter
+            .says("  the database is not in it: take it with `mongodump`, or whoever runs that MongoDB backs it up");
     }
 }
 

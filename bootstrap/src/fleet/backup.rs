@@ -43,7 +43,6 @@ impl Fleet {
     /// # Errors
     /// When a host cannot be asked, the database does not answer, or the disk is full; no file is left then.
     pub async fn backup(&self, archive: &Path) -> Result<About, Failure> {
-        self.reads_the_database()?;
         let again = self.resume("backup");
         let (accesses, away): (Vec<_>, Vec<_>) = connect(&self.inventory).await.into_iter().partition(Result::is_ok);
         let away: Vec<Problem> = away.into_iter().filter_map(Result::err).collect();
@@ -89,7 +88,7 @@ impl Fleet {
     /// # Errors
     /// When it is no backup of this installation, or hosts have data (nothing was changed then); else as `up`.
     pub async fn restore(&mut self, archive: &Path, reporter: &dyn Reporter) -> Result<Summary, Failure> {
-        self.reads_the_database()?;
+        self.fills_the_database()?;
         let refused = |error: anyhow::Error| Failure::new(Exit::Usage, format!("{error:#}"));
         let about = About::of(archive).await.map_err(refused)?;
         about.suits(&self.inventory.config).map_err(refused)?;
@@ -106,19 +105,14 @@ impl Fleet {
 }
 
 impl Fleet {
-    /// Members of a replica set are copied by MongoDB's own tools.
-    fn reads_the_database(&self) -> Result<(), Failure> {
-        let config = &self.inventory.config;
-        if !config.has_replica_set() {
+    /// Services begin with the database that they find, so it must be there before them.
+    fn fills_the_database(&self) -> Result<(), Failure> {
+        if !self.inventory.config.has_replica_set() {
             return Ok(());
         }
         Err(Failure::new(
             Exit::Usage,
-            format!(
-                "a MongoDB of several hosts is copied with `mongodump` and `mongorestore` (database `{0}`, account admin, whose password is in {1}/secrets); `backup` and `restore` are for one server",
-                crate::settings::database(&config.name),
-                config.data_dir.display()
-            ),
+            "`restore` fills one server, not a replica set (mongodb.replication); use `mongorestore` on the members, with services stopped",
         ))
     }
 }

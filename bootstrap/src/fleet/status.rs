@@ -94,6 +94,8 @@ enum Sign {
     Admin(u16),
     /// It takes connections on the internal address.
     Takes(u16),
+    /// It is a member of its replica set that has everything.
+    Member(u16),
     /// It runs.
     Runs,
 }
@@ -108,6 +110,10 @@ impl Sign {
         match self {
             Self::Admin(port) => format!("( ready {port} ) 2>/dev/null"),
             Self::Takes(port) => format!("( exec 3<>/dev/tcp/{internal}/{port} ) 2>/dev/null"),
+            Self::Member(port) => format!(
+                "mongosh --quiet --norc 'mongodb://{internal}:{port}/?directConnection=true&serverSelectionTimeoutMS=5000&tls=true&tlsCAFile={}/etc/ca.pem' --eval 'const it = db.hello(); quit(it.isWritablePrimary || it.secondary ? 0 : 1)' >/dev/null 2>&1",
+                inventory.config.data_dir.display()
+            ),
             Self::Runs => format!("systemctl is-active -q {unit}"),
         }
     }
@@ -127,7 +133,7 @@ fn programs(inventory: &Inventory, index: usize) -> Vec<(String, Sign)> {
             Role::Mongodb if config.mongodb.mode == Mode::External => {}
             Role::Kafka => all.push(("kafka".to_owned(), Sign::Takes(ports.kafka))),
             Role::Mongodb if config.has_replica_set() => {
-                all.push(("mongodb".to_owned(), Sign::Takes(ports.mongodb)));
+                all.push(("mongodb".to_owned(), Sign::Member(ports.mongodb)));
             }
             Role::Mongodb => all.extend([
                 ("postgresql".to_owned(), Sign::Runs),
@@ -148,13 +154,14 @@ ready() { # admin port
 }
 "#;
 
-/// Whether the broker of a host takes connections; none where it has no broker of ours.
-pub(super) fn broker_script(inventory: &Inventory, index: usize) -> Option<String> {
-    let (name, sign) = programs(inventory, index)
-        .into_iter()
-        .find(|(name, _)| name == "kafka")?;
-    let unit = format!("{}-{name}", inventory.config.name);
-    Some(sign.test(inventory, index, &unit))
+/// Whether the broker of a host and its member of a replica set work; none where it has neither of ours.
+pub(super) fn several_script(inventory: &Inventory, index: usize) -> Option<String> {
+    let all = programs(inventory, index).into_iter();
+    let tests: Vec<String> = all
+        .filter(|(name, _)| ["kafka", "mongodb"].contains(&name.as_str()))
+        .map(|(name, sign)| sign.test(inventory, index, &format!("{}-{name}", inventory.config.name)))
+        .collect();
+    (!tests.is_empty()).then(|| tests.join(" && "))
 }
 
 /// Waits until everything on a host is ready, or what the others need first; says what is not, with its last words.

@@ -6,7 +6,7 @@ use common::config::Role;
 
 use super::brokers::{self, Known};
 use super::inventory::Inventory;
-use super::items::RESTORING;
+use super::items::{RESTORING, members};
 use super::leaving::{self, Former};
 
 /// What one host said.
@@ -18,8 +18,8 @@ pub(super) struct Survey {
     pub(super) full: bool,
     /// What it has data of.
     pub(super) data: Vec<Role>,
-    /// Whether its database is a member of a replica set, where it has the data of one.
-    pub(super) replica_set: Option<bool>,
+    /// The members of its replica set, where it has data of MongoDB; of one server none.
+    pub(super) replica_set: Option<Vec<String>>,
     /// The backup that it is being made from.
     pub(super) restoring: Option<String>,
     /// Its broker of Kafka, where it has the data of one.
@@ -44,8 +44,8 @@ pub(super) fn script(inventory: &Inventory) -> String {
         "export PATH=\"$PATH:/usr/sbin:/sbin\"
 echo \"marker $(cat {data}/installation 2>/dev/null)\"
 [ -z \"$(ls -A {data} 2>/dev/null | grep -vx installation.new)\" ] || echo full
-[ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb one
-[ ! -e {data}/mongodb/data/WiredTiger ] || echo data mongodb of several
+[ ! -e {data}/postgresql/postmaster.opts ] || echo data mongodb
+[ ! -e {data}/mongodb/data/WiredTiger ] || echo \"data mongodb $(cat {data}/mongodb/members 2>/dev/null)\"
 [ ! -e {data}/kafka/data/meta.properties ] || echo data kafka
 echo \"restoring $(cat {data}/{RESTORING} 2>/dev/null)\"
 echo \"kafka $(sed -n 's/^node.id=//p' {data}/kafka/data/meta.properties 2>/dev/null) $(cat {data}/secrets/kafka.properties {data}/etc/kafka.properties 2>/dev/null | grep -m1 '^controller.quorum.voters=' | cut -d= -f2)\"
@@ -74,11 +74,12 @@ impl Survey {
             match line.split_whitespace().collect::<Vec<_>>().as_slice() {
                 ["marker", name] => survey.marker = Some((*name).to_owned()),
                 ["full"] => survey.full = true,
-                ["data", role, which @ ..] => {
+                ["data", role, members @ ..] => {
                     let known = Role::INFRASTRUCTURE.iter().find(|known| known.name() == *role);
                     survey.data.extend(known);
                     if known == Some(&Role::Mongodb) {
-                        survey.replica_set = Some(which == ["of", "several"]);
+                        let members = members.iter().flat_map(|list| list.split(','));
+                        survey.replica_set = Some(members.map(str::to_owned).collect());
                     }
                 }
                 ["restoring", backup] => survey.restoring = Some((*backup).to_owned()),
@@ -198,22 +199,36 @@ pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<Str
     problems
 }
 
-/// Which database there is, is chosen once: one server and a replica set do not read each other's files.
+/// Which database there is, is chosen once: one server and a replica set do not read each other's files, and members know each other by address.
 fn another_database(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
     if !inventory.manages(Role::Mongodb) {
         return Vec::new();
     }
-    let wanted = inventory.config.has_replica_set();
+    let several = inventory.config.has_replica_set();
+    let wanted = if several { members(inventory) } else { Vec::new() };
     let all = inventory.machines.iter().zip(told);
     let other = all.filter_map(|(machine, survey)| {
-        let found = survey.as_ref()?.replica_set.filter(|found| *found != wanted)?;
-        let (has, number) = if found { ("a replica set", 3) } else { ("one server", 1) };
-        Some(format!(
-            "{} has data of a MongoDB of {has}; that is chosen once: set mongodb.replication to {number}",
-            machine.name
-        ))
+        let found = survey.as_ref()?.replica_set.as_ref()?;
+        let what = match (found.is_empty(), several) {
+            (true, true) => "one MongoDB; that is chosen once: set mongodb.replication to 1".to_owned(),
+            (false, false) => "a MongoDB of three; that is chosen once: set mongodb.replication to 3".to_owned(),
+            (false, true) if *found != wanted => format!(
+                "a MongoDB of {}, and {} are wanted; addresses and port of the members are chosen once",
+                found.join(", "),
+                wanted.join(", ")
+            ),
+            _ => return None,
+        };
+        Some(format!("{} has data of {what}", machine.name))
     });
     other.collect()
+}
+
+/// The host that makes the replica set and its accounts: the first member that answers.
+pub(super) fn database_leader(inventory: &Inventory, told: &[Option<Survey>]) -> Option<Ipv4Addr> {
+    let all = inventory.machines.iter().zip(told);
+    let mut members = all.filter(|(machine, survey)| machine.roles.contains(&Role::Mongodb) && survey.is_some());
+    members.next().map(|(machine, _)| machine.internal)
 }
 
 /// The host that lets others into the swarm: one that manages it already. None: the swarm begins with the first host.
@@ -334,10 +349,31 @@ mod tests {
             let config = serde_json::json!({"hosts": hosts, "mongodb": {"replication": replication}});
             Inventory::new(&Config::parse(&config.to_string()).unwrap()).unwrap()
         };
-        let (one, several) = (said("data mongodb one"), said("data mongodb of several"));
+        let (one, several) = (
+            said("data mongodb"),
+            said("data mongodb 192.0.2.1:27017,192.0.2.2:27017,192.0.2.3:27017"),
+        );
         assert!(another_database(&of(1), &[one.clone(), None, None]).is_empty());
         assert!(another_database(&of(3), &[several.clone(), None, said("data kafka")]).is_empty());
         assert!(another_database(&of(3), &[one, None, None])[0].contains("set mongodb.replication to 1"));
         assert!(another_database(&of(1), &[several, None, None])[0].contains("set mongodb.replication to 3"));
+        let moved = said("data mongodb 192.0.2.1:27018,192.0.2.2:27018,192.0.2.3:27018");
+        assert!(another_database(&of(3), &[moved, None, None])[0].contains("192.0.2.1:27017"));
+    }
+
+    #[test]
+    fn the_first_member_that_answers_makes_the_set() {
+        let hosts: Vec<_> = (1..=3)
+            .map(|last| serde_json::json!({"connection": "ssh", "address": format!("192.0.2.{last}")}))
+            .collect();
+        let config = serde_json::json!({"hosts": hosts, "mongodb": {"replication": 3}});
+        let inventory = Inventory::new(&Config::parse(&config.to_string()).unwrap()).unwrap();
+        let leader = |told: [Option<Survey>; 3]| database_leader(&inventory, &told);
+        assert_eq!(
+            leader([said(""), said(""), said("")]),
+            Some(Ipv4Addr::new(192, 0, 2, 1))
+        );
+        assert_eq!(leader([None, said(""), said("")]), Some(Ipv4Addr::new(192, 0, 2, 2)));
+        assert_eq!(leader([None, None, None]), None);
     }
 }

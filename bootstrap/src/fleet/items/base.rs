@@ -66,8 +66,9 @@ const REPLICA_SET: [Need; 2] = [
     Need {
         seen: &["mongosh"],
         apt: "mongodb-mongosh",
-        amazon: Some("mongodb-mongosh"),
-        red_hat: Some("mongodb-mongosh"),
+        // The other one does not run with the OpenSSL settings of these systems.
+        amazon: Some("mongodb-mongosh-shared-openssl3"),
+        red_hat: Some("mongodb-mongosh-shared-openssl3"),
         maker: MONGODB,
     },
 ];

@@ -12,6 +12,7 @@ use std::path::Path;
 
 pub(super) use backup::RESTORING;
 pub(super) use recovery::hostctl_account;
+pub(super) use replica_set::members;
 pub(super) use services::by_use;
 
 use hosts::{Content, Item, Kind, Unit};
@@ -82,6 +83,8 @@ pub(super) struct Seen<'a> {
     pub(super) gate: Option<usize>,
     /// Which broker has which number.
     pub(super) brokers: &'a Brokers,
+    /// The host that makes the replica set of MongoDB and its accounts: one that answers.
+    pub(super) database: Option<std::net::Ipv4Addr>,
     /// By which keys hosts know each other, as lines of OpenSSH's `known_hosts`.
     pub(super) known_hosts: &'a str,
 }
@@ -103,6 +106,7 @@ pub(super) fn items(
         begins: seen.gate.is_none() && index == 0,
         gate: seen.gate.unwrap_or(0),
         brokers: seen.brokers,
+        database: seen.database,
         known_hosts: seen.known_hosts,
         payload,
         secrets,
@@ -159,6 +163,7 @@ struct On<'a> {
     /// The host that lets others into the swarm.
     gate: usize,
     brokers: &'a Brokers,
+    database: Option<std::net::Ipv4Addr>,
     known_hosts: &'a str,
     payload: &'a Payload,
     secrets: &'a Secrets,

@@ -15,8 +15,12 @@ use crate::settings::database as database_name;
 const KEY: &str = "mongodb.key";
 /// What mongosh does on the first of them.
 const SCRIPT: &str = "mongodb-set.js";
-/// Major version 6 is the oldest that services are made for.
-const RECENT: &str = "mongod --version | grep -qE '^db version v([6-9]|[1-9][0-9])\\.'";
+/// Major version 6 is the oldest that services are made for. A mongosh for another OpenSSL is there and does not run.
+const RECENT: &str = "mongod --version | grep -qE '^db version v([6-9]|[1-9][0-9])\\.' && mongosh --version >/dev/null";
+/// Of the memory for each member's cache, in GiB: applications run beside it. MongoDB would take half.
+const CACHE_GIB: f64 = 0.5;
+/// Room for what members tell each other of, in MiB. MongoDB would take a twentieth of the disk.
+const OPLOG_MIB: u32 = 1024;
 
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let config = &on.inventory.config;
@@ -27,9 +31,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
         .into_iter()
         .map(|item| (Stage::Infrastructure, item))
         .collect();
-    let leads = on.inventory.of(Role::Mongodb) == on.machine.internal;
-    if leads {
-        // Every member runs by then.
+    if on.database == Some(on.machine.internal) {
         all.extend(set(on).into_iter().map(|item| (Stage::Programs, item)));
     }
     all
@@ -44,7 +46,8 @@ pub(super) fn uri(inventory: &Inventory) -> String {
     )
 }
 
-fn members(inventory: &Inventory) -> Vec<String> {
+/// `address:port` of each.
+pub(in crate::fleet) fn members(inventory: &Inventory) -> Vec<String> {
     let port = inventory.config.ports.mongodb;
     let hosts = inventory.all(Role::Mongodb);
     hosts.map(|machine| format!("{}:{port}", machine.internal)).collect()
@@ -65,14 +68,21 @@ fn server(on: &On<'_>) -> Vec<Item> {
     mongodb.stop_seconds = 60;
     vec![
         state(
-            "mongod is recent enough",
+            "mongod and mongosh can be used",
             RECENT,
             format!(
-                "{RECENT} || {{ mongod --version >&2; echo 'MongoDB 6.0 or newer is needed: install it, or set mongodb.replication to 1' >&2; exit 1; }}"
+                "{RECENT} || {{ mongod --version >&2; mongosh --version >&2; echo 'MongoDB 6.0 or newer and a mongosh that runs are needed: install them, or set mongodb.replication to 1' >&2; exit 1; }}"
             ),
+        ),
+        // Packages for RPM enable it. One that runs is somebody's.
+        state(
+            "no other mongod at the next boot",
+            "! systemctl is-enabled -q mongod 2>/dev/null || systemctl is-active -q mongod",
+            "systemctl disable -q mongod",
         ),
         on.folder("mongodb", &on.account, 0o700),
         on.folder("mongodb/data", &on.account, 0o700),
+        on.text("mongodb/members", 0o644, members(on.inventory).join(",") + "\n"),
         on.secret(KEY, key),
         on.text("etc/mongod.conf", 0o644, settings),
         unit(mongodb),
@@ -82,7 +92,10 @@ fn server(on: &On<'_>) -> Vec<Item> {
 /// Its settings. JSON is YAML, too.
 fn settings(on: &On<'_>) -> String {
     let settings = json!({
-        "storage": { "dbPath": on.path("mongodb/data") },
+        "storage": {
+            "dbPath": on.path("mongodb/data"),
+            "wiredTiger": { "engineConfig": { "cacheSizeGB": CACHE_GIB } },
+        },
         "net": {
             "port": on.inventory.config.ports.mongodb,
             "bindIp": on.machine.internal,
@@ -95,7 +108,7 @@ fn settings(on: &On<'_>) -> String {
             },
         },
         "security": { "authorization": "enabled", "keyFile": on.secret_path(KEY) },
-        "replication": { "replSetName": on.name() },
+        "replication": { "replSetName": on.name(), "oplogSizeMB": OPLOG_MIB },
         // Hosts know each other by address.
         "setParameter": { "disableSplitHorizonIPCheck": true },
     });
@@ -145,35 +158,55 @@ fn script(on: &On<'_>) -> String {
 const key = require(\"fs\").readFileSync({key}, \"utf8\").trim();
 const name = {name};
 const members = {members};
+const own = {own};
 const users = {users};
 const tls = \"&tls=true&tlsCAFile=\" + encodeURIComponent({ca});
 
-// Members know each other by the key, before there is any account.
-function connection(hosts, options, patience = 30000) {{
-  const who = \"__system:\" + encodeURIComponent(key);
-  const how = `?authSource=local&authMechanism=SCRAM-SHA-256&serverSelectionTimeoutMS=${{patience}}&`;
-  return new Mongo(`mongodb://${{who}}@${{hosts}}/${{how}}${{options}}${{tls}}`);
-}}
-
-function begun() {{
-  try {{
-    connection(members.join(\",\"), `replicaSet=${{name}}`, 5000).getDB(\"admin\").hello();
-    return true;
-  }} catch {{
-    return false;
+// What begins, or has lost its first member, does not answer at once.
+const end = Date.now() + 120000;
+function patiently(what, ask) {{
+  for (;;) {{
+    try {{
+      return ask();
+    }} catch (error) {{
+      if (Date.now() > end) throw new Error(`${{what}}: ${{error.message}}`);
+      sleep(1000);
+    }}
   }}
 }}
 
-// A member whose disk was lost learns from the others what it belongs to.
-if (!begun()) {{
-  const here = connection({own}, \"directConnection=true\").getDB(\"admin\");
-  here.adminCommand({{ replSetInitiate: {{ _id: name, members: members.map((host, _id) => ({{ _id, host }})) }} }});
+// Members know each other by the key, before there is any account.
+function connection(hosts, options) {{
+  const who = \"__system:\" + encodeURIComponent(key);
+  const how = \"?authSource=local&authMechanism=SCRAM-SHA-256&serverSelectionTimeoutMS=10000&\";
+  return new Mongo(`mongodb://${{who}}@${{hosts}}/${{how}}${{options}}${{tls}}`).getDB(\"admin\");
 }}
 
-const set = connection(members.join(\",\"), `replicaSet=${{name}}`).getDB(\"admin\");
+function belongs(host) {{
+  return patiently(host, () => connection(host, \"directConnection=true\").hello()).setName !== undefined;
+}}
+
+// One whose disk was lost learns from the others what it belongs to.
+let begun = belongs(own);
+if (!begun) {{
+  for (const host of members) begun = belongs(host) || begun;
+}}
+if (!begun) {{
+  const wanted = {{ _id: name, members: members.map((host, _id) => ({{ _id, host }})) }};
+  connection(own, \"directConnection=true\").adminCommand({{ replSetInitiate: wanted }});
+}}
+
+const set = patiently(\"the replica set\", () => {{
+  const found = connection(members.join(\",\"), `replicaSet=${{name}}`);
+  found.hello();
+  return found;
+}});
 for (const {{ user, pwd, roles }} of users) {{
-  const known = set.getUser(user) !== null;
-  known ? set.updateUser(user, {{ pwd, roles }}) : set.createUser({{ user, pwd, roles }});
+  if (set.getUser(user) === null) {{
+    set.createUser({{ user, pwd, roles }});
+  }} else {{
+    set.updateUser(user, {{ pwd, roles }});
+  }}
 }}
 ",
         key = json!(on.secret_path(KEY)),

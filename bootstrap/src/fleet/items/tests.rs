@@ -59,6 +59,7 @@ fn of(config: &Config, index: usize) -> Vec<Staged> {
     let seen = Seen {
         gate: None,
         brokers: &brokers,
+        database: Some(inventory.of(common::config::Role::Mongodb)),
         known_hosts: "192.0.2.1 ssh-ed25519 AAAA\n",
     };
     items(&inventory, index, &payload(), &secrets(), seen)
@@ -188,6 +189,7 @@ fn the_database_of_a_backup_is_filled_before_anybody_serves_it() {
     let seen = Seen {
         gate: None,
         brokers: &brokers,
+        database: Some(inventory.of(common::config::Role::Mongodb)),
         known_hosts: "",
     };
     let backup = Backup {

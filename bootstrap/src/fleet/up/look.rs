@@ -71,6 +71,7 @@ impl Run<'_> {
         let seen = Seen {
             gate,
             brokers: &brokers,
+            database: survey::database_leader(&self.fleet.inventory, &surveys),
             known_hosts: &known_hosts,
         };
         let (inventory, payload, secrets) = (&self.fleet.inventory, &self.payload, &self.secrets);

@@ -64,7 +64,8 @@ impl Run<'_> {
     }
 
     /// Whether hosts are changed one after the other: what runs on one is away while the others work. Where none works yet there is no reason
-    /// to, but for several brokers, which hundreds of clients that begin at once keep busy for long. Brokers that do not work need each other to begin.
+    /// to, but for several brokers, which hundreds of clients that begin at once keep busy for long. Brokers that do not work need each other to begin, and so do members
+    /// of a replica set.
     async fn one_by_one(&self, stage: Stage) -> bool {
         let due = |member: &Member| {
             let mut actions = member.plan.iter().flat_map(|plan| &plan.actions);
@@ -74,19 +75,20 @@ impl Run<'_> {
             return false;
         }
         let works = !self.invented && !self.fleet.on.options.rotate;
-        let brokers = self.fleet.inventory.config.brokers() > 1;
+        let config = &self.fleet.inventory.config;
+        let brokers = config.brokers() > 1;
         match stage {
-            Stage::Infrastructure => works && brokers && self.brokers_work().await,
+            Stage::Infrastructure => works && (brokers || config.has_replica_set()) && self.several_work().await,
             _ => works || brokers,
         }
     }
 
-    /// Whether every broker takes connections now.
-    async fn brokers_work(&self) -> bool {
+    /// Whether every broker, and every member of a replica set, works now.
+    async fn several_work(&self) -> bool {
         let inventory = &self.fleet.inventory;
         let asked = inventory
             .each(self.members.iter().map(async |member| {
-                let script = status::broker_script(inventory, member.index)?;
+                let script = status::several_script(inventory, member.index)?;
                 let answer = member.access.root(&script, Duration::from_secs(20)).await;
                 Some(answer.is_ok_and(|answer| answer.succeeded()))
             }))

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bson::{Bson, Document as BsonDocument, doc};
 use common::settings::{Account, Settings, Tls};
 use futures_util::TryStreamExt;
-use mongodb::options::{Acknowledgment, AuthMechanism, ClientOptions, Credential, TlsOptions, WriteConcern};
+use mongodb::options::{
+    Acknowledgment, AuthMechanism, ClientOptions, Credential, ReadConcern, TlsOptions, WriteConcern,
+};
 use mongodb::{Client, Collection, Database, IndexModel};
 
 use crate::bus::Record;
@@ -54,6 +56,10 @@ impl Mongo {
                 .journal(true)
                 .build(),
         );
+        if options.repl_set_name.is_some() {
+            // What a primary that is cut off wrote may be taken back; nobody may have been told of it.
+            options.read_concern = Some(ReadConcern::majority());
+        }
         Ok(Self {
             database: Client::with_options(options)?.database(&settings.mongodb.database),
         })

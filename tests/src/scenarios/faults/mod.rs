@@ -121,7 +121,7 @@ impl Fault {
             ),
             Self::DatabaseHostKilled => (
                 "host with Kafka and MongoDB killed",
-                "the application counts on, once the host boots; nothing having been acknowledged meanwhile",
+                "the application counts on, once the host boots",
                 None,
             ),
         }
