@@ -167,7 +167,9 @@ const end = Date.now() + 120000;
 function patiently(what, ask) {{
   for (;;) {{
     try {{
-      return ask();
+      // mongosh waits for what is kept, and would let go what is returned at once.
+      const answer = ask();
+      return answer;
     }} catch (error) {{
       if (Date.now() > end) throw new Error(`${{what}}: ${{error.message}}`);
       sleep(1000);
