@@ -20,12 +20,13 @@ import org.apache.kafka.common.acl.AclBinding;
 import org.apache.kafka.common.acl.AclBindingFilter;
 import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
+import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
 /**
- * Makes the accounts of a cluster and what they may do exactly those of a file; what is there beyond it goes.
+ * Makes the accounts of a cluster and what they may do exactly those of a file; what is there beyond it goes. Then groups can come.
  *
  * <p>Arguments: the properties of a client that may do everything, and the file. A line of it is one of
  *
@@ -35,6 +36,7 @@ import org.apache.kafka.common.resource.ResourceType;
  * </pre>
  */
 public final class Accounts {
+    private static final String OFFSETS = "__consumer_offsets";
     private static final ScramMechanism MECHANISM = ScramMechanism.SCRAM_SHA_512;
 
     /** Passwords are 256 random bits: nothing is gained by making guesses slow. */
@@ -94,12 +96,37 @@ public final class Accounts {
                 users.size(), rights.size(), missing.size(), surplus.size());
     }
 
+    /**
+     * Makes the topic of offsets, and waits until every broker coordinates its groups. Where groups are the first to ask for it, a client
+     * may be sent to a broker that does not know of its group yet; librdkafka then never asks again where it reads on
+     * (confluentinc/librdkafka#5586).
+     */
+    private static void prepareGroups(Admin admin) throws ExecutionException, InterruptedException {
+        int partitions = 1;
+        // Names that follow each other lie in partitions that do.
+        for (int number = 0; number < partitions; number++) {
+            askCoordinator(admin, "bootstrap-" + number);
+            partitions = admin.describeTopics(List.of(OFFSETS)).allTopicNames().get().get(OFFSETS).partitions().size();
+        }
+    }
+
+    private static void askCoordinator(Admin admin, String group) throws ExecutionException, InterruptedException {
+        try {
+            admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get();
+        } catch (ExecutionException problem) {
+            if (!(problem.getCause() instanceof GroupIdNotFoundException)) {
+                throw problem;
+            }
+        }
+    }
+
     public static void main(String[] arguments) throws IOException, ExecutionException, InterruptedException {
         Properties properties = new Properties();
         properties.load(Files.newBufferedReader(Path.of(arguments[0])));
         Accounts accounts = new Accounts(Files.readAllLines(Path.of(arguments[1])));
         try (Admin admin = Admin.create(properties)) {
             accounts.apply(admin);
+            prepareGroups(admin);
         }
     }
 }
