@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Message, Timestamp, Topic};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -31,8 +33,21 @@ impl ClientContext for Telling {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        super::tell("tail", &error, reason);
+        if !is_of_coordinator(reason) {
+            super::tell("tail", &error, reason);
+        }
     }
+
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        if !is_of_coordinator(message) {
+            DefaultClientContext.log(level, fac, message);
+        }
+    }
+}
+
+/// librdkafka greets a coordinator of groups also for who is in none, and calls it an error when that one leaves meanwhile.
+fn is_of_coordinator(said: &str) -> bool {
+    said.contains("GroupCoordinator:")
 }
 
 impl ConsumerContext for Telling {}
