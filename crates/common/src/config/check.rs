@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Config, Connection, Host, Mode, Role, SecretName};
+use crate::rules::problem::{nearest, wanted_in_words};
 use crate::settings::{LEAST_INSTANCE_DAYS, Sasl};
 
 /// Why `config.json` is refused: where, what was found, what is allowed.
@@ -337,7 +338,7 @@ fn check_roles(hosts: &[Host], brokers: usize, databases: usize) -> Result<(), C
         let naming = all.filter(|named| **named == role).count();
         if naming > 0 && naming != wanted {
             let name = role.name();
-            let message = format!("{naming} name {name}, and {name}.replication is {wanted}");
+            let message = format!("`services` name {name} {naming} times, and {name}.replication is {wanted}");
             return Err(ConfigError::new("hosts", message));
         }
     }
@@ -360,13 +361,14 @@ fn check_roles(hosts: &[Host], brokers: usize, databases: usize) -> Result<(), C
 fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
     let inner = error.inner();
     let text = inner.to_string();
-    let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
+    let message = in_words(text.split(" at line ").next().unwrap_or(&text));
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let named = message.starts_with("unknown ");
     let nearest = names
         .split_first()
         .filter(|_| named)
-        .and_then(|(found, allowed)| nearest(found, allowed.iter().copied()));
+        .and_then(|(found, allowed)| nearest(found, allowed.iter().copied()))
+        .map(str::to_owned);
     let mut at = error.path().to_string();
     if at == "." {
         "(the file)".clone_into(&mut at);
@@ -380,11 +382,13 @@ fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigEr
     ConfigError { at, message, nearest }
 }
 
-/// The allowed name that is closest to what was found, if any is close.
-fn nearest<'a>(found: &str, allowed: impl Iterator<Item = &'a str>) -> Option<String> {
-    allowed
-        .map(|name| (strsim::damerau_levenshtein(found, name), name))
-        .filter(|(distance, name)| *distance <= name.len().max(found.len()).div_ceil(2))
-        .min()
-        .map(|(_, name)| name.to_owned())
+/// The same with what was expected in words.
+fn in_words(message: &str) -> String {
+    let words = message
+        .rsplit_once("expected ")
+        .and_then(|(found, wanted)| Some((found, wanted_in_words(wanted)?)));
+    words.map_or_else(
+        || message.to_owned(),
+        |(found, words)| format!("{found}expected {words}"),
+    )
 }

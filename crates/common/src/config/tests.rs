@@ -15,7 +15,7 @@ fn wrong_files_say_where_and_what_is_near() {
         (r#"{"console":{"prt":81}}"#, "did you mean `port`?"),
         (
             r#"{"console":{"port":"80"}}"#,
-            "at console.port: invalid type: string \"80\"",
+            "at console.port: invalid type: string \"80\", expected a whole number from 0 to 65535",
         ),
         (
             r#"{"console":{"port":70000}}"#,
@@ -79,6 +79,14 @@ fn wrong_files_say_where_and_what_is_near() {
         (
             r#"{"mongodb":{"replication":3}}"#,
             "at mongodb.replication: found 3, allowed: 1, or 3 with three hosts",
+        ),
+        (
+            r#"{"mongodb":{"replication":-3}}"#,
+            "at mongodb.replication: invalid value: integer `-3`, expected a whole number, not negative",
+        ),
+        (
+            r#"{"kafka":{"replication":3},"hosts":[{"connection":"ssh","address":"192.0.2.1","services":["kafka"]},{"connection":"ssh","address":"192.0.2.2"},{"connection":"ssh","address":"192.0.2.3"}]}"#,
+            "at hosts: `services` name kafka 1 times, and kafka.replication is 3",
         ),
         (
             r#"{"mongodb":{"uri":"mongodb://x"}}"#,

@@ -71,6 +71,23 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
+/// What the parser of JSON wants, in words: it names this program's types, which mean nothing to whoever writes a file.
+#[must_use]
+pub fn wanted_in_words(wanted: &str) -> Option<&'static str> {
+    Some(match wanted {
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number, not negative",
+        "i32" => "a whole number",
+        "f64" => "a number",
+        "a string" | "string" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        wanted if wanted.starts_with("struct ") => "an object",
+        _ => return None,
+    })
+}
+
 /// Words for "one of these names", with the nearest one first.
 #[must_use]
 pub fn one_of<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> String {

@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_path_to_error::{Path, Segment};
 
 use crate::manifest::Manifest;
-use crate::rules::problem::{Problem, join, one_of, shown};
+use crate::rules::problem::{Problem, join, one_of, shown, wanted_in_words};
 
 /// Largest `app.json`, in bytes.
 pub const LARGEST: usize = 256 * 1024;
@@ -221,20 +221,16 @@ fn expected(message: &str, path: &Path) -> String {
     if let Some((_, allowed)) = message.split_once("; allowed are ") {
         return allowed.to_owned();
     }
-    match message.rsplit_once("expected ").map(|(_, wanted)| wanted) {
-        Some("u16") => "a whole number from 0 to 65535".to_owned(),
-        Some("u32" | "u64") => "a whole number, not negative".to_owned(),
-        Some("f64") => "a number".to_owned(),
-        Some("a string" | "string") => "a text".to_owned(),
-        Some("a boolean") => "true or false".to_owned(),
-        Some("a sequence") => "a list".to_owned(),
-        Some("a map") => "an object".to_owned(),
-        Some(wanted) if wanted.starts_with("struct ") => "an object".to_owned(),
-        Some("value") if path.to_string() == "runtime" => r#"an object such as {"python": "3"}"#.to_owned(),
-        Some("value") => "a text".to_owned(),
-        Some("semver version" | "semantic version") => "a version such as 1.2.3".to_owned(),
-        _ if path.to_string() == "version" => "a version such as 1.2.3".to_owned(),
-        Some(wanted) => wanted.to_owned(),
-        None => message.to_owned(),
+    let wanted = message.rsplit_once("expected ").map(|(_, wanted)| wanted);
+    if let Some(words) = wanted.and_then(wanted_in_words) {
+        return words.to_owned();
     }
+    match (wanted, path.to_string().as_str()) {
+        (Some("value"), "runtime") => r#"an object such as {"python": "3"}"#,
+        (Some("value"), _) => "a text",
+        (Some("semver version" | "semantic version"), _) | (_, "version") => "a version such as 1.2.3",
+        (Some(wanted), _) => wanted,
+        (None, _) => message,
+    }
+    .to_owned()
 }
