@@ -170,13 +170,18 @@ impl Case<'_> {
             return;
         };
         let ends = &mut self.record.ends;
-        let silent = tasks.iter().find(|task| {
-            task.state == TaskState::Running
-                && task.wanted
-                && now.millis_since(task.since) >= PORTS_MILLIS
-                && !task.ports.iter().any(|(target, _)| *target == page.port)
-                && !ends.counted.contains(&task.id)
-        });
+        let serves = |task: &TaskSeen| task.ports.iter().any(|(target, _)| *target == page.port);
+        let running = || {
+            tasks
+                .iter()
+                .filter(|task| task.state == TaskState::Running && task.wanted)
+        };
+        // All copies begin anew together: while one is reached, none has to.
+        if running().any(|task| serves(task)) {
+            return;
+        }
+        let silent =
+            running().find(|task| now.millis_since(task.since) >= PORTS_MILLIS && !ends.counted.contains(&task.id));
         let Some(task) = silent.filter(|_| ends.hold_until.is_none()) else {
             return;
         };
@@ -185,7 +190,11 @@ impl Case<'_> {
             at: now,
             why: "Docker does not say where its pages are published; its container begins anew".to_owned(),
         });
-        ends.hold_until = Some(now.plus_millis(SWARM_DELAY_MILLIS));
+        // Where no container is ever told of, each waits longer than the one before.
+        ends.streak = ends.streak.saturating_add(1);
+        let delay =
+            backoff::crash_delay_millis(ends.streak, &self.instance.id.to_string()).unwrap_or(SWARM_DELAY_MILLIS);
+        ends.hold_until = Some(now.plus_millis(delay));
         self.instance.restarts = self.instance.restarts.saturating_add(1);
     }
 

@@ -295,6 +295,21 @@ fn a_container_whose_ports_the_swarm_has_lost_begins_anew_once() {
 }
 
 #[test]
+fn a_copy_that_is_reached_goes_on_beside_one_whose_ports_are_lost() {
+    let mut world = World::new();
+    world.instance_mut().spec.version.manifest.replicas = 2;
+    world.tick(0);
+    let reached = TaskSeen {
+        ports: vec![(8080, 32_768)],
+        ..task("t0", TaskState::Running)
+    };
+    world.tasks = vec![reached, task("t1", TaskState::Running)];
+    world.tick(500 + 2 * PORTS_MILLIS);
+    assert_eq!((world.state(), world.instance().restarts), ("running", 0));
+    assert_eq!(world.service.as_ref().unwrap().replicas, Some(2));
+}
+
+#[test]
 fn stopping_waits_for_containers_and_then_cleans_up() {
     let mut world = World::new().running();
     world.record.stop = Some(Stop {
