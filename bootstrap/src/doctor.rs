@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::failure::{Exit, Failure};
 use crate::fleet::days_left;
 use crate::installation::Installation;
-use crate::{engine, files, network, preflight, secrets};
+use crate::{engine, files, network, preflight, restore, secrets};
 
 /// A program that ended by itself so often has something.
 pub(crate) const RESTARTS: usize = 5;
@@ -94,11 +94,12 @@ pub(crate) fn program(name: &str, ready: bool, restarts: usize) -> Option<String
 
 /// What to say of a certificate that somebody else makes.
 fn certificate(pem: &str, now: Timestamp) -> Option<String> {
-    let days = days_left(pem, now)?;
-    match days {
-        ..0 => Some("it has ended; get another one, and run `up`".to_owned()),
-        0..SOON_DAYS => Some(format!("it holds {days} more days; get another one, and run `up`")),
-        _ => None,
+    const MENDED: &str = "get another one, and run `up`";
+    match days_left(pem, now) {
+        None => Some(format!("it is broken; {MENDED}")),
+        Some(..0) => Some(format!("it has ended; {MENDED}")),
+        Some(days) if days < SOON_DAYS => Some(format!("it holds {days} more days; {MENDED}")),
+        Some(_) => None,
     }
 }
 
@@ -113,6 +114,9 @@ impl Installation {
         if !self.is_there() {
             return told;
         }
+        let unfinished = "a restore was interrupted; `up` goes on with it";
+        let restoring = restore::under_way(&self.layout);
+        told.add(HERE, "restore", restoring.then(|| unfinished.to_owned()));
         let private = files::is_private(&self.layout.secrets());
         let open = "other accounts of this machine may read them; `up` protects them";
         told.add(HERE, "secrets", (!private).then(|| open.to_owned()));
@@ -183,5 +187,6 @@ mod tests {
         let at = |second| certificate(&made.cert.pem(), Timestamp::from_second(second).unwrap()).unwrap();
         assert!(at(67_090_000_000).contains("more days"), "{}", at(67_090_000_000));
         assert!(at(67_200_000_000).contains("has ended"), "{}", at(67_200_000_000));
+        assert!(certificate("no certificate", now).unwrap().contains("broken"));
     }
 }

@@ -92,10 +92,11 @@ impl Fleet {
         let unreached = unreached
             .map(|port| format!("it does not reach {port}; allow it between the hosts (security group, firewall)"));
         told.add_all(name, "way to the others", unreached.collect());
-        let days = days_left(secrets.host(machine.internal).1, Timestamp::now());
-        let soon = days.filter(|days| *days <= HOST_DAYS / 3);
-        let soon = soon.map(|days| format!("it holds {days} more days; `up` makes a new one"));
-        told.add(name, "certificate between hosts", soon);
+        let shown = secrets.host(machine.internal).1;
+        told.add(name, "certificate between hosts", certificate(shown, Timestamp::now()));
+        let unfinished = "a restore was interrupted; run `restore` with the same backup again";
+        let restoring = seen.survey.restoring.is_some();
+        told.add(name, "restore", restoring.then(|| unfinished.to_owned()));
     }
 
     async fn programs(&self, told: &mut Diagnosis) {
@@ -117,6 +118,17 @@ impl Fleet {
             }
             Err(failure) => told.add("all hosts", "programs", Some(failure.message)),
         }
+    }
+}
+
+/// What to say of the certificate that a host shows to the others.
+fn certificate(pem: &str, now: Timestamp) -> Option<String> {
+    const MENDED: &str = "`up` makes a new one";
+    match days_left(pem, now) {
+        None => Some(format!("it is missing or broken; {MENDED}")),
+        Some(..0) => Some(format!("it has ended; {MENDED}")),
+        Some(days) if days <= HOST_DAYS / 3 => Some(format!("it holds {days} more days; {MENDED}")),
+        Some(_) => None,
     }
 }
 
