@@ -14,10 +14,12 @@ use tempfile::TempDir;
 use crate::command::{command, find, text, to_file};
 use crate::failure::{Exit, Failure};
 use crate::files;
-use crate::installation::Installation;
+use crate::installation::{Installation, lock};
 use crate::layout::Layout;
 use crate::mongodb::Server;
 use crate::postgresql;
+use crate::progress::Reporter;
+use crate::restore::under_way;
 use crate::settings::database;
 
 /// What this program writes and reads.
@@ -138,12 +140,15 @@ impl Installation {
     ///
     /// # Errors
     /// When nothing is installed, the database does not answer, or the disk is full; no file is left then.
-    pub async fn backup(&self, archive: &Path) -> Result<About, Failure> {
+    pub async fn backup(&self, archive: &Path, reporter: &dyn Reporter) -> Result<About, Failure> {
+        let refused = |why: &str| Err(Failure::new(Exit::Failed, why));
         if !self.layout.marker().exists() {
-            return Err(Failure::new(
-                Exit::Failed,
-                "nothing is installed, so there is nothing to back up",
-            ));
+            return refused("nothing is installed, so there is nothing to back up");
+        }
+        // New passwords that are half written, or half a database, would be no backup.
+        let _lock = lock(reporter).await?;
+        if under_way(&self.layout) {
+            return refused("a restore was interrupted: finish it first, `up` goes on with it");
         }
         let server = self.server().await;
         let about = About::now(&self.config, server);

@@ -171,16 +171,23 @@ pub(crate) fn dump(layout: &Layout) -> Result<tokio::process::Command> {
     tool(layout, "pg_dump", &["--format=custom", DATABASE])
 }
 
-/// Fills the database anew from what [`dump`] wrote. Whoever is connected is put out.
+/// Fills the database anew from what [`dump`] wrote. Whoever is connected is put out. Beside the one that is served: the gate makes indexes in that
+/// one, which come from the dump, too.
 pub(crate) async fn fill(layout: &Layout, dump: &Path) -> Result<()> {
-    text(tool(layout, "dropdb", &["--if-exists", "--force", DATABASE])?).await?;
-    text(tool(layout, "createdb", &[DATABASE])?).await?;
+    const BESIDE: &str = "filled";
+    text(tool(layout, "dropdb", &["--if-exists", "--force", BESIDE])?).await?;
+    text(tool(layout, "createdb", &[BESIDE])?).await?;
     let filling = tool(
         layout,
         "pg_restore",
-        &["--exit-on-error", "--no-owner", "--dbname", DATABASE],
+        &["--exit-on-error", "--no-owner", "--dbname", BESIDE],
     )?;
-    from_file(filling, dump).await
+    from_file(filling, dump).await?;
+    text(tool(layout, "dropdb", &["--if-exists", "--force", DATABASE])?).await?;
+    let rename = format!("alter database {BESIDE} rename to {DATABASE}");
+    text(tool(layout, "psql", &["-d", "postgres", "-qc", &rename])?)
+        .await
+        .map(drop)
 }
 
 /// Where the cluster is, to be begun anew.

@@ -19,6 +19,8 @@ use crate::{files, kafka, mongodb, postgresql, probe};
 
 /// Where a backup is unpacked, and removed.
 const UNFINISHED: &str = "restore.unfinished";
+/// Where one is removed that another takes the place of.
+const GIVEN_UP: &str = "restore.given-up";
 /// Says that what was here has given way.
 const EMPTIED: &str = "emptied";
 /// How long the server of the database may take to answer again.
@@ -74,20 +76,27 @@ impl Installation {
 async fn unpack(on: &Installation, archive: &Path, about: &About) -> Result<()> {
     let (folder, unfinished) = (folder(&on.layout), on.layout.part(UNFINISHED));
     files::create_dir(on.layout.data_dir())?;
-    files::write(&on.layout.marker(), &format!("{}\n", on.config.name), 0o644)?;
-    for old in [&folder, &unfinished] {
-        remove(old)?;
-    }
+    remove(&unfinished)?;
     std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
         .create(&unfinished)
         .with_context(|| format!("could not create {}", unfinished.display()))?;
     let mut tar = command("tar", ["-xzf"]);
     tar.arg(archive).arg("--no-same-owner").arg("-C").arg(&unfinished);
     text(tar).await?;
-    if about.database == Some(Server::Ferretdb) {
-        postgresql::is_readable(&unfinished.join(backup::DATABASE)).await?;
+    match about.database {
+        Some(Server::Ferretdb) => postgresql::is_readable(&unfinished.join(backup::DATABASE)).await?,
+        Some(Server::Mongod) => drop(mongo_tool("mongorestore", &on.config, &[])?),
+        None => {}
     }
-    std::fs::rename(&unfinished, &folder).with_context(|| format!("could not make {}", folder.display()))
+    files::write(&on.layout.marker(), &format!("{}\n", on.config.name), 0o644)?;
+    // One that was interrupted gives way only now, at once: half of it would be taken for a backup that is still to be restored.
+    let given_up = on.layout.part(GIVEN_UP);
+    remove(&given_up)?;
+    if folder.exists() {
+        std::fs::rename(&folder, &given_up).with_context(|| format!("could not put {} aside", folder.display()))?;
+    }
+    std::fs::rename(&unfinished, &folder).with_context(|| format!("could not make {}", folder.display()))?;
+    remove(&given_up)
 }
 
 fn remove(path: &Path) -> Result<()> {

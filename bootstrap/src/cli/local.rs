@@ -94,7 +94,7 @@ pub(super) async fn backup(
 ) -> Result<(), Failure> {
     needs_root()?;
     let file = file.unwrap_or_else(|| dated("backup", &installation.config.name));
-    let about = installation.backup(&file).await?;
+    let about = installation.backup(&file, reporter).await?;
     show_backup(&about, &file, reporter);
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use common::config::Role;
 use futures_util::future::join_all;
 use hosts::{Access as _, Remote};
@@ -14,6 +14,7 @@ use super::Fleet;
 use super::connection::{Problem, connect, failure};
 use super::items::RESTORING;
 use super::payload::{Backup, upload};
+use super::secrets::without_kafka;
 use crate::backup::{self, About};
 use crate::command::{command, text};
 use crate::failure::{Exit, Failure};
@@ -55,11 +56,15 @@ impl Fleet {
         let secrets = folder.path().join(backup::SECRETS);
         crate::files::create_dir(&secrets)?;
         let data = self.inventory.config.data_dir.display().to_string();
-        let script = super::secrets::script(&data);
-        let said = join_all(accesses.iter().map(|access| access.root(&script, LIMIT))).await;
+        let script = format!(
+            "[ ! -e {} ] || {{ echo 'it is being made from a backup: run \\`restore\\` with that again first' >&2; exit 1; }}\n{}",
+            self.mark(),
+            super::secrets::script(&data)
+        );
+        let said = join_all(accesses.iter().map(|access| answered(access, &script))).await;
         let mut any = false;
         for (machine, said) in self.inventory.machines.iter().zip(said) {
-            let said = said?.stdout;
+            let said = said.map_err(|problem| failure(vec![problem], &again))?;
             any |= !said.trim().is_empty();
             crate::files::write(&secrets.join(machine.internal.to_string()), &said, 0o600)?;
         }
@@ -95,13 +100,42 @@ impl Fleet {
         self.restoring = Some(Restoring::unpack(archive).await?);
         reporter.says(&format!("the hosts become what the backup of {} has", about.made));
         let summary = self.up(reporter).await?;
-        let mark = format!("rm -f {}", self.inventory.config.data_dir.join(RESTORING).display());
-        for access in connect(&self.inventory).await.into_iter().flatten() {
-            // Where it stays, a later restore says so.
-            access.root(&mark, LIMIT).await.ok();
-        }
+        self.is_made().await?;
         Ok(summary)
     }
+
+    /// Takes the marks away. Where one stays, `up` refuses, and `restore` goes on here.
+    async fn is_made(&self) -> Result<(), Failure> {
+        let mark = format!("rm -f {}", self.mark());
+        let mut problems = Vec::new();
+        for connected in connect(&self.inventory).await {
+            let outcome = match connected {
+                Ok(access) => answered(&access, &mark).await.map(drop),
+                Err(problem) => Err(problem),
+            };
+            problems.extend(outcome.err());
+        }
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(failure(problems, &self.resume("restore")))
+    }
+
+    fn mark(&self) -> String {
+        self.inventory.config.data_dir.join(RESTORING).display().to_string()
+    }
+}
+
+/// What a host says to a script that must end well.
+async fn answered(access: &Remote, script: &str) -> Result<String, Problem> {
+    let answer = access.root(script, LIMIT).await?;
+    if answer.succeeded() {
+        return Ok(answer.stdout);
+    }
+    Err(Problem {
+        exit: Exit::Failed,
+        message: format!("{}: {}", access.host(), answer.last_lines(5).join(" / ")),
+    })
 }
 
 impl Fleet {
@@ -149,6 +183,15 @@ impl Restoring {
         text(tar).await?;
         let database = folder.path().join(backup::DATABASE);
         let dump = database.is_file().then(|| upload(&database)).transpose()?;
+        let about = About::of(archive).await?;
+        ensure!(
+            about.has_database() == dump.is_some(),
+            "the backup says that it has {} database: it is damaged, take another one",
+            if about.has_database() { "a" } else { "no" }
+        );
+        if dump.is_some() {
+            postgresql::is_readable(&database).await?;
+        }
         let id = upload(archive)?.sha256;
         let mut said = Vec::new();
         let entries = std::fs::read_dir(folder.path().join(backup::SECRETS)).context("the backup has no secrets")?;
@@ -157,7 +200,7 @@ impl Restoring {
             let host = name
                 .parse()
                 .with_context(|| format!("the backup has secrets of `{name}`, which is no host"))?;
-            said.push((host, std::fs::read_to_string(entry.path())?));
+            said.push((host, without_kafka(&std::fs::read_to_string(entry.path())?)));
         }
         Ok(Self {
             _folder: folder,

@@ -2,23 +2,20 @@
 
 use hosts::{Item, Kind};
 
-use super::{On, Stage, Staged, state};
+use super::{On, state};
 use crate::postgresql;
 
 /// Which backup a host is being made from, until everything runs.
 pub(in crate::fleet) const RESTORING: &str = "restoring";
 
-pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
-    let Some(backup) = &on.payload.backup else {
-        return Vec::new();
-    };
-    let mark = on.path(RESTORING);
-    let made_from = state(
+/// Before anything else is made of it: `up` alone would begin anew.
+pub(super) fn mark(on: &On<'_>) -> Option<Item> {
+    let (backup, mark) = (on.payload.backup.as_ref()?, on.path(RESTORING));
+    Some(state(
         "mark of the backup",
         format!("[ \"$(cat {mark})\" = {} ]", backup.id),
         format!("echo {} > {mark}", backup.id),
-    );
-    vec![(Stage::Base, made_from)]
+    ))
 }
 
 /// The database, before anybody serves it.

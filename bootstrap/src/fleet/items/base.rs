@@ -3,7 +3,7 @@
 use common::config::{Mode, Role};
 use hosts::{Item, Kind, Need};
 
-use super::{On, Stage, Staged, file, state};
+use super::{On, Stage, Staged, backup, file, state};
 use crate::files;
 use crate::fleet::leaving;
 use crate::fleet::secrets::HOSTCTL_KEY;
@@ -73,26 +73,30 @@ const REPLICA_SET: [Need; 2] = [
     },
 ];
 
+/// The data folder, whose it is, and what it is being made from.
+fn ours(on: &On<'_>, data: String) -> Vec<Item> {
+    let folder = Kind::Folder {
+        path: data.clone(),
+        owner: "root".to_owned(),
+        mode: 0o755,
+    };
+    let folder = Item::new(format!("folder {data}"), folder);
+    // Before anything else is in it: a folder that is full and not ours is left alone.
+    let whose = on.text("installation", 0o644, format!("{}\n", on.name()));
+    [folder, whose].into_iter().chain(backup::mark(on)).collect()
+}
+
 pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
     let data = on.layout.data_dir().display().to_string();
-    let mut all = vec![
-        Item::new("packages", Kind::Packages(needs(on))),
+    let mut all = ours(on, data);
+    all.push(Item::new("packages", Kind::Packages(needs(on))));
+    all.extend([
         Item::new(
             format!("account {}", on.account),
             Kind::Account {
                 name: on.account.clone(),
             },
         ),
-        Item::new(
-            format!("folder {data}"),
-            Kind::Folder {
-                path: data,
-                owner: "root".to_owned(),
-                mode: 0o755,
-            },
-        ),
-        // Before anything else is in it: a folder that is full and not ours is left alone.
-        on.text("installation", 0o644, format!("{}\n", on.name())),
         on.folder("etc", "root", 0o755),
         on.text("etc/hosts.json", 0o644, leaving::record(on.inventory)),
         on.folder("releases", "root", 0o755),
@@ -103,7 +107,7 @@ pub(super) fn items(on: &On<'_>) -> Vec<Staged> {
             0o644,
             on.secrets.authority().1,
         ),
-    ];
+    ]);
     for (name, text) in on.secrets.authorities() {
         all.push(on.text(&format!("etc/{name}"), 0o644, text));
     }

@@ -114,7 +114,6 @@ pub(super) fn items(
         account: account(&inventory.config.name),
     };
     let mut all = base::items(&on);
-    all.extend(backup::items(&on));
     all.extend(network::items(&on));
     all.extend(infrastructure::items(&on));
     all.extend(replica_set::items(&on));

@@ -66,6 +66,12 @@ pub(super) fn script(data_dir: &str) -> String {
     )
 }
 
+/// What a host said, without which Kafka it is: beside a database from a backup begins another one, whose id hosts have that were reached before.
+pub(super) fn without_kafka(said: &str) -> String {
+    let lines = said.lines().filter(|line| line.split(' ').next() != Some(KAFKA_ID));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 impl Secrets {
     /// Takes over what a host said. Tells whether it agrees with what other hosts said before.
     pub(super) fn learn(&mut self, internal: Ipv4Addr, said: &str) -> bool {

@@ -116,3 +116,14 @@ fn of_two_sets_of_passwords_the_newer_holds() {
         assert_eq!(learned.accounts(), new.accounts());
     }
 }
+
+#[test]
+fn a_restore_that_goes_on_keeps_the_kafka_that_it_began() {
+    let mut secrets = Secrets::default();
+    let backup = without_kafka("token.key k\nkafka.id OLD\nhost.token t\n");
+    assert_eq!(backup, "token.key k\nhost.token t\n");
+    assert!(secrets.learn(Ipv4Addr::LOCALHOST, &backup));
+    assert!(secrets.learn(Ipv4Addr::new(192, 0, 2, 1), "token.key k\nkafka.id NEW\n"));
+    secrets.complete(&Config::default(), false).unwrap();
+    assert_eq!(secrets.kafka_id(), "NEW");
+}
