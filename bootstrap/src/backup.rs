@@ -193,7 +193,7 @@ pub(crate) async fn pack(about: &About, folder: &Path, archive: &Path) -> Result
     outcome
 }
 
-/// Writes the database to a file, as of one moment.
+/// Writes the database to a file: of PostgreSQL as of one moment, of `mongod` while it goes on.
 async fn dump(config: &Config, layout: &Layout, server: Server, file: &Path) -> Result<()> {
     let dumping = match server {
         Server::Ferretdb => postgresql::dump(layout)?,
