@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::counted::{CountedRoom, Watch};
 use super::hosts::{Command, built};
@@ -55,11 +55,26 @@ fn told(what: &str, pause: Duration) {
 pub(super) async fn caught_up(rig: &Rig) -> Result<()> {
     let host: &RigHost = rig.hosts().first().context("a host")?;
     let ask = "cd /; access=/var/lib/iot/secrets/kafka-admin.properties
-out=$(runuser -u iot-platform -- java -cp '/var/lib/iot/kafka/libs/*' org.apache.kafka.tools.TopicCommand --bootstrap-server $(sed -n 's/^bootstrap.servers=//p' $access) --command-config $access --describe --under-replicated-partitions 2>/dev/null) && { printf '%s' \"$out\" | grep -c Partition: || true; }
-true";
-    until("every broker has everything", Duration::from_secs(90), || async {
+out=$(runuser -u iot-platform -- java -cp '/var/lib/iot/kafka/libs/*' org.apache.kafka.tools.TopicCommand --bootstrap-server $(sed -n 's/^bootstrap.servers=//p' $access) --command-config $access --describe --under-replicated-partitions 2>&1) || { printf '%s' \"$out\"; exit 1; }
+printf '%s' \"$out\" | grep Partition: || true";
+    let outcome = until("every broker has everything", Duration::from_secs(90), || async {
         let behind = rig.run(host, ask).await?;
-        Ok((behind.trim() == "0").then_some(()))
+        let first = behind.lines().next().unwrap_or_default();
+        ensure!(behind.is_empty(), "{} are behind, as {first}", behind.lines().count());
+        Ok(Some(()))
     })
-    .await
+    .await;
+    let Err(error) = outcome else { return Ok(()) };
+    Err(error.context(said_by_brokers(rig).await))
+}
+
+/// The newest lines of each broker's log that are no news of every day.
+async fn said_by_brokers(rig: &Rig) -> String {
+    let ask = "systemctl is-active iot-kafka; journalctl -u iot-kafka -o cat --since '-3 min' | grep -E ' (WARN|ERROR|FATAL) |started|Registered' | cut -c1-300 | tail -n 12";
+    let mut all = String::new();
+    for host in rig.hosts() {
+        let said = rig.run(host, ask).await.unwrap_or_else(|error| format!("{error:#}"));
+        all.push_str(&format!("{}: {said}\n", host.name));
+    }
+    all
 }
