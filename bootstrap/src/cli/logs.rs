@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 
@@ -44,18 +45,36 @@ pub(super) async fn logs(installation: &Installation, wanted: &Lines, follow: bo
     }
     for program in &programs {
         let path = installation.layout.log(program);
-        let read = std::fs::read(&path);
-        let read =
-            read.map_err(|error| Failure::new(Exit::Failed, format!("could not read {}: {error}", path.display())))?;
         let written = std::fs::metadata(&path).and_then(|about| about.modified()).ok();
         let written = written.and_then(|moment| Timestamp::try_from(moment).ok());
-        for line in select(&String::from_utf8_lossy(&read), written, filter.clone(), wanted.count) {
+        let log = read_back(&path, written, &filter, wanted.count);
+        let log =
+            log.map_err(|error| Failure::new(Exit::Failed, format!("could not read {}: {error}", path.display())))?;
+        for line in select(&log, written, filter.clone(), wanted.count) {
             if shown.line(program, line).is_err() {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// What a program wrote, as far back as is wanted and there: the supervisor puts a file aside that is full, as `.1`, and older ones as `.2` and so on.
+fn read_back(path: &Path, written: Option<Timestamp>, filter: &Filter<'_>, count: u32) -> std::io::Result<String> {
+    let read = |path: &Path| std::fs::read(path).map(|read| String::from_utf8_lossy(&read).into_owned());
+    let mut log = read(path)?;
+    for number in 1_u32.. {
+        let lines = select(&log, written, filter.clone(), count).len();
+        let begins_before = filter.since.is_some() && log.lines().find_map(moment) < filter.since;
+        if lines >= count as usize || begins_before {
+            break;
+        }
+        let mut older = path.as_os_str().to_owned();
+        older.push(format!(".{number}"));
+        let Ok(older) = read(Path::new(&older)) else { break };
+        log.insert_str(0, &older);
+    }
+    Ok(log)
 }
 
 /// Names of the logs to show.
@@ -249,6 +268,34 @@ mod tests {
             };
             let lines: Vec<&str> = select(log, None, filter, count).into();
             assert_eq!(lines.join("|"), expected);
+        }
+    }
+
+    #[test]
+    fn files_that_were_put_aside_are_read_as_far_as_is_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("scheduler.log");
+        for (end, hour) in [("", 10), (".1", 9), (".2", 8)] {
+            let line = format!("2026-01-31T{hour:02}:00:00Z at {hour}\n");
+            std::fs::write(folder.path().join(format!("scheduler.log{end}")), line).unwrap();
+        }
+        let cases = [
+            (None, None, 1, 1),
+            (None, None, 2, 2),
+            (None, None, 9, 3),
+            (None, Some("at 8"), 1, 3),
+            (Some("2026-01-31T08:30:00Z"), None, 9, 3),
+            (Some("2026-01-31T09:30:00Z"), None, 9, 2),
+            (Some("2026-01-31T09:30:00Z"), None, 1, 1),
+        ];
+        for (since, containing, count, read) in cases {
+            let filter = Filter {
+                since: since.map(at),
+                containing,
+                late: false,
+            };
+            let log = read_back(&path, None, &filter, count).unwrap();
+            assert_eq!(log.lines().count(), read, "{filter:?} {count}");
         }
     }
 
