@@ -13,6 +13,8 @@ use crate::unit::Unit;
 
 /// How long one change may take: packages come from far away.
 const LIMIT: Duration = Duration::from_secs(900);
+/// How much of a file a host works up in a second at least: a database is filled slowly.
+const WORKED_UP: u64 = 1024 * 1024;
 
 /// Makes one item so. `input` is what it asked another host for.
 ///
@@ -44,12 +46,24 @@ pub async fn make(
         kind => script(kind, packages, input),
     };
     // What a command that was killed had begun goes on for a moment on the host; it is let finish.
-    let script = format!("exec 9>>/run/lock/bootstrap-apply.lock; flock -w 900 9 || exit 1\n{script}");
-    let answer = host.root(&script, LIMIT).await?;
+    let limit = limit(&item.kind);
+    let script = format!(
+        "exec 9>>/run/lock/bootstrap-apply.lock; flock -w {} 9 || exit 1\n{script}",
+        limit.as_secs()
+    );
+    let answer = host.root(&script, limit).await?;
     if answer.succeeded() {
         return Ok(());
     }
     Err(failed(host.host(), &item.name, &answer))
+}
+
+fn limit(kind: &Kind) -> Duration {
+    let size = match kind {
+        Kind::State { file: Some(upload), .. } => std::fs::metadata(&upload.path).map_or(0, |file| file.len()),
+        _ => 0,
+    };
+    LIMIT + Duration::from_secs(size / WORKED_UP)
 }
 
 /// The script that makes an item so.
@@ -259,6 +273,24 @@ mod tests {
         }
         let found = observe(&Here, &items, &data).await.unwrap().found;
         assert_eq!(found, vec![Found::Right; items.len()]);
+    }
+
+    #[test]
+    fn what_works_up_a_large_file_may_take_longer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dump");
+        std::fs::File::create(&path).unwrap().set_len(90 * WORKED_UP).unwrap();
+        let sha256 = String::new();
+        let of = |file| {
+            limit(&Kind::State {
+                check: String::new(),
+                make: String::new(),
+                input: None,
+                file,
+            })
+        };
+        assert_eq!(of(None), LIMIT);
+        assert_eq!(of(Some(Upload { path, sha256 })), LIMIT + Duration::from_secs(90));
     }
 
     #[tokio::test]
