@@ -1,6 +1,6 @@
 //! The image that Python applications start from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -9,6 +9,7 @@ use crate::command::{command, logged, succeeds, text};
 use crate::engine::{self, docker};
 use crate::files;
 use crate::layout::Layout;
+use crate::progress::Reporter;
 
 /// Base of every Python image of the machine, whichever way it was made.
 pub(crate) const BASE: &str = "iot-platform/python-base:3";
@@ -16,6 +17,9 @@ pub(crate) const BASE: &str = "iot-platform/python-base:3";
 pub(crate) const OFFICIAL: &str = "python:3.11-slim";
 /// What an imported base lacks.
 pub(crate) const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where the same comes from.
+const REGISTRY: (&str, u16) = ("registry-1.docker.io", 443);
+const ARCHIVE: &str = "python-base.tar";
 const FINGERPRINT: &str = "platform.fingerprint";
 
 /// Tag of an installation's Python image.
@@ -28,14 +32,30 @@ pub(crate) async fn base_present() -> bool {
     engine::image_id(BASE).await.is_some()
 }
 
-/// The base that was made of Debian packages, where it was needed once; for hosts that may not reach the public registry either.
-pub(crate) fn archive() -> Option<std::path::PathBuf> {
-    Some(engine::cache().ok()?.join("python-base.tar"))
+/// The base as a file, for hosts that do not reach the public registry: the one that was needed here once, or, where this machine does not reach
+/// it either, a new one of Debian packages. `None` lets the hosts fetch it themselves.
+pub(crate) async fn for_hosts(log: &Path, reporter: &dyn Reporter) -> Result<Option<PathBuf>> {
+    let archive = engine::cache()?.join(ARCHIVE);
+    if archive.exists() {
+        return Ok(Some(archive));
+    }
+    let connect = tokio::net::TcpStream::connect(REGISTRY);
+    if matches!(tokio::time::timeout(Duration::from_secs(5), connect).await, Ok(Ok(_))) {
+        return Ok(None);
+    }
+    reporter.says("base of Python images: is made from Debian packages, as the public registry does not answer");
+    if let Err(error) = debootstrap(&archive, log).await {
+        reporter.says(&format!(
+            "base of Python images: {error:#}; hosts that reach no registry cannot get it"
+        ));
+        return Ok(None);
+    }
+    Ok(Some(archive))
 }
 
 /// Gets the base: from the cache, from the public registry when that answers quickly, or built from Debian packages.
 pub(crate) async fn make_base(log: &Path) -> Result<()> {
-    let archive = engine::cache()?.join("python-base.tar");
+    let archive = engine::cache()?.join(ARCHIVE);
     if archive.exists() && import(&archive).await.is_ok() {
         return Ok(());
     }
@@ -119,7 +139,7 @@ async fn wanted(layout: &Layout) -> Option<String> {
     ]))
 }
 
-fn folder(layout: &Layout) -> std::path::PathBuf {
+fn folder(layout: &Layout) -> PathBuf {
     layout.workspace().join("docker/python")
 }
 

@@ -115,10 +115,8 @@ pub(super) async fn prepare(
     }
     reporter.says("registry: is built");
     payload.registry = Some(upload(&REGISTRY.build(layout, &log).await?)?);
-    payload.base = image::archive()
-        .filter(|path| path.exists())
-        .map(|path| upload(&path))
-        .transpose()?;
+    let base = image::for_hosts(&log, reporter).await?;
+    payload.base = base.map(|path| upload(&path)).transpose()?;
     Ok(payload)
 }
 
