@@ -1,4 +1,4 @@
-//! Kafka's jars from Maven, and the small program that is compiled against them.
+//! Kafka's jars from Maven, and the small programs that are compiled against them.
 
 use std::path::{Path, PathBuf};
 
@@ -17,14 +17,16 @@ fn pom(layout: &Layout) -> PathBuf {
     layout.deploy().join("kafka/pom.xml")
 }
 
-fn accounts_source(layout: &Layout) -> PathBuf {
-    layout.deploy().join("kafka/accounts/Accounts.java")
+/// Makes accounts; waits for copies.
+fn sources(layout: &Layout) -> [PathBuf; 2] {
+    ["Accounts.java", "Copies.java"].map(|name| layout.deploy().join("kafka/programs").join(name))
 }
 
-/// Changes with the list of jars, and with the program that makes accounts.
+/// Changes with the list of jars, and with the programs.
 pub(super) fn version(layout: &Layout) -> String {
     let read = |path: PathBuf| std::fs::read(path).unwrap_or_default();
-    files::fingerprint(&[&read(pom(layout)), &read(accounts_source(layout))])
+    let [accounts, copies] = sources(layout).map(read);
+    files::fingerprint(&[&read(pom(layout)), &accounts, &copies])
 }
 
 /// Copies the jars from the machine-wide cache, which Maven fills.
@@ -71,7 +73,7 @@ pub(crate) async fn fetch(layout: &Layout, log: &Path) -> Result<PathBuf> {
     Ok(cached)
 }
 
-/// Compiles the program that makes accounts. The compiler is a jar from Maven as well: a runtime of Java suffices.
+/// Compiles the programs. The compiler is a jar from Maven as well: a runtime of Java suffices.
 async fn compile(layout: &Layout, libs: &Path, log: &Path) -> Result<()> {
     let folder = libs.with_extension("compiler");
     let output = format!("-DoutputDirectory={}", folder.display());
@@ -96,9 +98,9 @@ async fn compile(layout: &Layout, libs: &Path, log: &Path) -> Result<()> {
         .arg(clients)
         .arg("-d")
         .arg(libs.join(CLASSES))
-        .arg(accounts_source(layout));
+        .args(sources(layout));
     logged(compile, log)
         .await
-        .context("could not compile the program that makes accounts")?;
+        .context("could not compile the programs for Kafka")?;
     std::fs::remove_dir_all(&folder).context("could not remove the compiler")
 }

@@ -95,14 +95,37 @@ pub(crate) async fn make(config: &Config, layout: &Layout, log: &Path) -> Result
 
 /// The command that makes accounts, once the broker answers.
 pub(crate) fn accounts_command(layout: &Layout) -> [String; 6] {
-    let (libs, secrets) = (layout.part("kafka").join("libs"), layout.secrets());
+    compiled(
+        layout,
+        "Accounts",
+        layout.secrets().join(ACCOUNTS).display().to_string(),
+    )
+}
+
+/// The command that waits until every broker has its copies of everything, or the one whose number follows, at most so many seconds; it says what
+/// lacks some then.
+pub(crate) fn copies_command(layout: &Layout, seconds: u64) -> [String; 6] {
+    compiled(layout, "Copies", seconds.to_string())
+}
+
+/// What a shell on a broker's host takes for the broker's number.
+pub(crate) fn own_number(layout: &Layout) -> String {
+    format!(
+        "\"$(sed -n 's/^node.id=//p' '{}')\"",
+        data(layout).join("meta.properties").display()
+    )
+}
+
+/// Runs a program that is compiled here, as a client that may do everything.
+fn compiled(layout: &Layout, name: &str, argument: String) -> [String; 6] {
+    let libs = layout.part("kafka").join("libs");
     [
         "java".to_owned(),
         "-cp".to_owned(),
         format!("{0}/*:{0}/{CLASSES}", libs.display()),
-        "Accounts".to_owned(),
-        secrets.join(ADMIN_PROPERTIES).display().to_string(),
-        secrets.join(ACCOUNTS).display().to_string(),
+        name.to_owned(),
+        layout.secrets().join(ADMIN_PROPERTIES).display().to_string(),
+        argument,
     ]
 }
 

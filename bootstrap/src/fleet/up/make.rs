@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::config::Role;
 use futures_util::future::join_all;
 use hosts::{Access as _, Action, Input, Item, Kind, Remote, apply};
 
@@ -11,7 +12,12 @@ use crate::failure::Exit;
 use crate::fleet::connection::Problem;
 use crate::fleet::items::Stage;
 use crate::fleet::status;
+use crate::kafka;
+use crate::layout::account;
 use crate::progress::{Reporter, seconds};
+
+/// How long a broker that was changed may take to get what came meanwhile.
+const COPIED: Duration = Duration::from_secs(300);
 
 impl Run<'_> {
     /// Makes everything of one stage so. Tells whether there was anything to do.
@@ -50,7 +56,7 @@ impl Run<'_> {
                     }
                     let outcome = match one(member).await {
                         Ok(0) if stage == Stage::Infrastructure => Ok(0),
-                        Ok(count) => self.wait_for(member, stage).await.map(|()| count),
+                        Ok(count) => self.works_again(member, stage).await.map(|()| count),
                         outcome => outcome,
                     };
                     made.push(outcome);
@@ -94,6 +100,46 @@ impl Run<'_> {
             }))
             .await;
         asked.into_iter().flatten().all(|works| works)
+    }
+
+    /// Waits until what was changed on a host works, so that the next host may be changed.
+    async fn works_again(&self, member: &Member, stage: Stage) -> Result<(), Problem> {
+        self.wait_for(member, stage).await?;
+        if stage == Stage::Infrastructure {
+            self.copies(member).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a broker that was changed has its copies of everything: a message that only the next one has could not be read while that is away.
+    async fn copies(&self, member: &Member) -> Result<(), Problem> {
+        let config = &self.fleet.inventory.config;
+        let machine = self.fleet.inventory.machines.get(member.index);
+        if config.brokers() < 2 || !machine.is_some_and(|machine| machine.roles.contains(&Role::Kafka)) {
+            return Ok(());
+        }
+        let layout = &self.fleet.on.layout;
+        let program = kafka::copies_command(layout, COPIED.as_secs()).map(|word| format!("'{word}'"));
+        // Of this broker only: one that is away already cannot have its copies.
+        let script = format!(
+            "cd /; runuser -u {} -- {} {}",
+            account(&config.name),
+            program.join(" "),
+            kafka::own_number(layout)
+        );
+        let answer = member.access.root(&script, COPIED + Duration::from_secs(60)).await?;
+        if answer.succeeded() {
+            return Ok(());
+        }
+        Err(Problem {
+            exit: Exit::Unhealthy,
+            message: format!(
+                "{}: kafka: after {} s {}",
+                member.access.host(),
+                COPIED.as_secs(),
+                answer.last_lines(3).join(" / ")
+            ),
+        })
     }
 
     /// Waits until everything on a host is ready, or its infrastructure.
