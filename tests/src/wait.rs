@@ -3,6 +3,10 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+/// Between two questions; what takes longer to answer is asked after as long again, so that asking takes no more than half of the time.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// Asks again and again until the answer is `Ok(Some(_))`; the error of a missed deadline tells the last answer.
 ///
 /// # Errors
@@ -15,12 +19,13 @@ where
     let began = Instant::now();
     let mut last = "not yet".to_owned();
     while began.elapsed() < deadline {
+        let asked = Instant::now();
         match ask().await {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => {}
             Err(error) => last = format!("{error:#}"),
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(asked.elapsed().clamp(PAUSE, LONGEST)).await;
     }
     anyhow::bail!("after {} s still waiting: {what} (last: {last})", deadline.as_secs())
 }
