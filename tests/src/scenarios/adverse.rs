@@ -132,26 +132,13 @@ pub(crate) async fn interruptions(rig: &Rig, count: u32) -> Result<Duration> {
     command.ends(&["down", "--delete-data", "--yes"], 0, &[])?;
     let whole = Instant::now();
     for number in 1..=count {
-        let mut up = tokio::process::Command::new(crate::admin::program()?)
-            .arg("--config")
-            .arg(&command.config)
-            .args(built(&["up"]))
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
         // After so many lines of progress, wherever that is: each run begins where the last one was ended.
-        let lines = 1 + std::hash::RandomState::new().hash_one(number) % 24;
-        let said = up.stdout.take().context("its output")?;
-        let mut said = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(said));
-        let mut last = String::new();
-        for _ in 0..lines {
-            match said.next_line().await? {
-                Some(line) => last = line,
-                None => break,
-            }
-        }
-        up.kill().await?;
+        let mut left = 1 + std::hash::RandomState::new().hash_one(number) % 24;
+        let enough = |_: &str| {
+            left -= 1;
+            left == 0
+        };
+        let last = crate::admin::killed(&command.config, &built(&["up"]), enough).await?;
         crate::say(&format!("    `up` was killed after: {last}"));
     }
     command.ends(&built(&["up"]), 0, &["is up on 3 hosts"])?;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use common::Timestamp;
 use serde_json::{Value, json};
 
+use super::hosts::built;
 use super::path::instance_is;
 use crate::client::{Client, member};
 use crate::site::{Plan, Site, id, room_comfort};
@@ -130,7 +131,8 @@ pub(super) async fn survive_under(
     instance_is(&user, &instance, "stopped").await.map(drop)
 }
 
-/// A backup; everything is deleted; what was restored is what was there, and goes on counting from what it had saved.
+/// A backup; everything is deleted; a restore is killed while it fills the database, and `up` ends it; then all is as it was, and applications
+/// go on counting from what they had saved.
 pub(super) async fn restored(stack: &Stack) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (file, archive) = (folder.path().join("config.json"), folder.path().join("backup.tar.gz"));
@@ -160,9 +162,15 @@ pub(super) async fn restored(stack: &Stack) -> Result<()> {
 
     stack.remove().await?;
     let began = std::time::Instant::now();
-    let restored = stack.installation().restore(&archive, stack.reporter()).await;
+    let fills = |line: &str| line.contains("database of the backup …");
+    let last = admin::killed(&file, &built(&["--no-input", "restore", &name]), fills).await?;
+    ensure!(fills(&last), "it was to be killed before it said: {last}");
+    let restored = stack.installation().up(stack.reporter()).await;
     restored.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    crate::say(&format!("    `restore`: {:.1} s", began.elapsed().as_secs_f64()));
+    crate::say(&format!(
+        "    `restore` that is killed, and `up`: {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
     until("what was there is there again", DRAINED, || async {
         let now = picture(stack.admin(), &due).await?;
         ensure!(now == before, "{}", difference(&before, &now));
