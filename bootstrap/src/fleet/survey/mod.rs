@@ -1,12 +1,15 @@
 //! What the hosts say before anything is decided: whose they are, what data lies where, which swarm they are in. Pure but for the script.
 
+mod databases;
+
 use std::net::Ipv4Addr;
 
 use common::config::Role;
 
+pub(super) use self::databases::leader as database_leader;
 use super::brokers::{self, Known};
 use super::inventory::Inventory;
-use super::items::{RESTORING, members};
+use super::items::RESTORING;
 use super::leaving::{self, Former};
 
 /// What one host said.
@@ -39,7 +42,7 @@ pub(super) struct Survey {
 /// The script that asks.
 pub(super) fn script(inventory: &Inventory) -> String {
     let data = inventory.config.data_dir.display();
-    let secrets = super::secrets::script(&data.to_string());
+    let secrets = crate::fleet::secrets::script(&data.to_string());
     format!(
         "export PATH=\"$PATH:/usr/sbin:/sbin\"
 echo \"marker $(cat {data}/installation 2>/dev/null)\"
@@ -162,7 +165,8 @@ pub(super) fn kafka_begins(inventory: &Inventory, told: &[Option<Survey>]) -> bo
 /// What keeps all of them from being used together. `told` is what each host said, where it answered.
 pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
     let mut problems = brokers::discord(inventory, told);
-    problems.extend(another_database(inventory, told));
+    problems.extend(databases::another(inventory, told));
+    problems.extend(databases::absent_members(inventory, told));
     for role in Role::LASTING.into_iter().filter(|role| inventory.manages(*role)) {
         let runs = |index: &usize| {
             let machine = inventory.machines.get(*index);
@@ -202,38 +206,6 @@ pub(super) fn discord(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<Str
         );
     }
     problems
-}
-
-/// Which database there is, is chosen once: one server and a replica set do not read each other's files, and members know each other by address.
-fn another_database(inventory: &Inventory, told: &[Option<Survey>]) -> Vec<String> {
-    if !inventory.manages(Role::Mongodb) {
-        return Vec::new();
-    }
-    let several = inventory.config.has_replica_set();
-    let wanted = if several { members(inventory) } else { Vec::new() };
-    let all = inventory.machines.iter().zip(told);
-    let other = all.filter_map(|(machine, survey)| {
-        let found = survey.as_ref()?.replica_set.as_ref()?;
-        let what = match (found.is_empty(), several) {
-            (true, true) => "one MongoDB; that is chosen once: set mongodb.replication to 1".to_owned(),
-            (false, false) => "a MongoDB of three; that is chosen once: set mongodb.replication to 3".to_owned(),
-            (false, true) if *found != wanted => format!(
-                "a MongoDB of {}, and {} are wanted; addresses and port of the members are chosen once",
-                found.join(", "),
-                wanted.join(", ")
-            ),
-            _ => return None,
-        };
-        Some(format!("{} has data of {what}", machine.name))
-    });
-    other.collect()
-}
-
-/// The host that makes the replica set and its accounts: the first member that answers.
-pub(super) fn database_leader(inventory: &Inventory, told: &[Option<Survey>]) -> Option<Ipv4Addr> {
-    let all = inventory.machines.iter().zip(told);
-    let mut members = all.filter(|(machine, survey)| machine.roles.contains(&Role::Mongodb) && survey.is_some());
-    members.next().map(|(machine, _)| machine.internal)
 }
 
 /// The host that lets others into the swarm: one that manages it already. None: the swarm begins with the first host.
@@ -343,42 +315,5 @@ mod tests {
             Some(2)
         );
         assert_eq!(gate(&[said("swarm active false"), None]), None);
-    }
-
-    #[test]
-    fn which_mongodb_there_is_is_chosen_once() {
-        let hosts: Vec<_> = (1..=3)
-            .map(|last| serde_json::json!({"connection": "ssh", "address": format!("192.0.2.{last}")}))
-            .collect();
-        let of = |replication: usize| {
-            let config = serde_json::json!({"hosts": hosts, "mongodb": {"replication": replication}});
-            Inventory::new(&Config::parse(&config.to_string()).unwrap()).unwrap()
-        };
-        let (one, several) = (
-            said("data mongodb"),
-            said("data mongodb 192.0.2.1:27017,192.0.2.2:27017,192.0.2.3:27017"),
-        );
-        assert!(another_database(&of(1), &[one.clone(), None, None]).is_empty());
-        assert!(another_database(&of(3), &[several.clone(), None, said("data kafka")]).is_empty());
-        assert!(another_database(&of(3), &[one, None, None])[0].contains("set mongodb.replication to 1"));
-        assert!(another_database(&of(1), &[several, None, None])[0].contains("set mongodb.replication to 3"));
-        let moved = said("data mongodb 192.0.2.1:27018,192.0.2.2:27018,192.0.2.3:27018");
-        assert!(another_database(&of(3), &[moved, None, None])[0].contains("192.0.2.1:27017"));
-    }
-
-    #[test]
-    fn the_first_member_that_answers_makes_the_set() {
-        let hosts: Vec<_> = (1..=3)
-            .map(|last| serde_json::json!({"connection": "ssh", "address": format!("192.0.2.{last}")}))
-            .collect();
-        let config = serde_json::json!({"hosts": hosts, "mongodb": {"replication": 3}});
-        let inventory = Inventory::new(&Config::parse(&config.to_string()).unwrap()).unwrap();
-        let leader = |told: [Option<Survey>; 3]| database_leader(&inventory, &told);
-        assert_eq!(
-            leader([said(""), said(""), said("")]),
-            Some(Ipv4Addr::new(192, 0, 2, 1))
-        );
-        assert_eq!(leader([None, said(""), said("")]), Some(Ipv4Addr::new(192, 0, 2, 2)));
-        assert_eq!(leader([None, None, None]), None);
     }
 }
