@@ -4,14 +4,18 @@
 //! same file. It holds no secret, only where secrets lie. A service passes over what it does not know: after a rollback it reads what
 //! was written for a later release. So a new setting has a default, and none gets another meaning.
 
+mod known;
+mod limits;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use self::known::{known_limits, known_smtp};
+pub use self::limits::{LEAST_INSTANCE_DAYS, Limits};
 use crate::names::ServiceName;
 
 /// The resolved settings of one installation on one host.
@@ -272,81 +276,6 @@ pub struct Ports {
     pub agent_actions: u16,
     /// Admin port (health, metrics) of each service by its name, loopback; `agent` for the node agent.
     pub admin: BTreeMap<String, u16>,
-}
-
-/// Least value of [`Limits::instance_days`].
-pub const LEAST_INSTANCE_DAYS: u64 = 8;
-
-/// Limits with safe defaults.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Largest bundle, in MiB.
-    pub bundle_mib: u64,
-    /// Largest sum of unpacked files of a bundle, in MiB.
-    pub unpacked_mib: u64,
-    /// Largest number of files in a bundle.
-    pub bundle_entries: usize,
-    /// Largest memory an application may ask for, in MiB.
-    pub application_memory_mib: u64,
-    /// Largest CPU share an application may ask for.
-    pub application_cpus: f64,
-    /// Hours that readings, logs and notifications are kept.
-    pub history_hours: u64,
-    /// Days that instances are kept after their end, 8 or more: their commands are kept for 7 days, and one that came again
-    /// must find the instance it started.
-    pub instance_days: u64,
-    /// Instances that may run at once.
-    pub instances: usize,
-    /// Whether webhooks of users may lead to private, link-local or loopback addresses.
-    pub webhook_private_addresses: bool,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bundle_mib: 50,
-            unpacked_mib: 200,
-            bundle_entries: 2000,
-            application_memory_mib: 1024,
-            application_cpus: 2.0,
-            history_hours: 24,
-            instance_days: 30,
-            instances: 200,
-            webhook_private_addresses: false,
-        }
-    }
-}
-
-/// Reads limits without those of later releases; an admin's `config.json` is read strictly.
-fn known_limits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Limits, D::Error> {
-    let all = serde_json::Map::deserialize(deserializer)?;
-    known(all, &Limits::default())
-}
-
-/// The same for mail.
-fn known_smtp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SmtpSettings>, D::Error> {
-    let Some(all) = Option::<serde_json::Map<_, _>>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    let example = SmtpSettings {
-        host: String::new(),
-        port: 0,
-        from: String::new(),
-        username: Some(String::new()),
-        tls: false,
-    };
-    known(all, &example).map(Some)
-}
-
-/// Reads what an example has, too.
-fn known<T: Serialize + DeserializeOwned, E: serde::de::Error>(
-    mut all: serde_json::Map<String, serde_json::Value>,
-    example: &T,
-) -> Result<T, E> {
-    let known = serde_json::to_value(example).map_err(E::custom)?;
-    all.retain(|name, _| known.get(name).is_some());
-    serde_json::from_value(all.into()).map_err(E::custom)
 }
 
 /// Outgoing mail.
