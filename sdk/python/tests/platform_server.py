@@ -209,7 +209,12 @@ class Platform:
         self.peer.close()
 
     def _on_action(self, request):
-        body = json.loads(request.rfile.read(int(request.headers["Content-Length"])))
+        length = int(request.headers["Content-Length"])
+        sent = request.rfile.read(length)
+        if len(sent) < length:  # whoever asked was killed meanwhile
+            request.close_connection = True
+            return
+        body = json.loads(sent)
         key = request.headers["Idempotency-Key"]
         self.requests.append((request.path, key, request.headers["X-Session"], body, self.saved))
         answer = self.answers(len(self.requests), request.path) if self.answers else None
