@@ -6,8 +6,8 @@ use crate::command::{command, succeeds};
 use crate::engine;
 use crate::installation::Installation;
 use crate::layout::account;
-use crate::network;
 use crate::progress::Reporter;
+use crate::{network, restore};
 
 impl Installation {
     /// Stops everything of this installation; data stays. The Engine goes on: others may use it. Tells whether anything ran.
@@ -56,6 +56,8 @@ impl Installation {
         if self.layout.marker().exists() {
             std::fs::remove_dir_all(folder).with_context(|| format!("could not remove {}", folder.display()))?;
             reporter.says(&format!("{}: removed", folder.display()));
+        } else {
+            restore::forget_unfinished(&self.layout)?;
         }
         succeeds(command("userdel", [account(&self.config.name)])).await;
         Ok(())

@@ -6,7 +6,7 @@ use common::config::Config;
 
 use crate::command::{command, text};
 use crate::layout::Layout;
-use crate::{listeners, processes};
+use crate::{listeners, processes, restore};
 
 const DISK_MIB: u64 = 5 * 1024;
 const MEMORY_MIB: u64 = 2 * 1024;
@@ -117,11 +117,8 @@ fn foreign_data(config: &Config, layout: &Layout) -> Option<String> {
             owner.trim(),
             config.name
         )),
-        Err(_) => {
-            let empty = std::fs::read_dir(layout.data_dir()).map_or(true, |mut entries| entries.next().is_none());
-            (!empty)
-                .then(|| format!("{dir} holds something else; set `data_dir` in config.json to an empty or new folder"))
-        }
+        Err(_) => (!restore::holds_nothing_else(layout.data_dir()))
+            .then(|| format!("{dir} holds something else; set `data_dir` in config.json to an empty or new folder")),
     }
 }
 

@@ -33,7 +33,27 @@ fn folder(layout: &Layout) -> PathBuf {
 
 /// Whether a restore is under way.
 pub(crate) fn under_way(layout: &Layout) -> bool {
-    folder(layout).exists()
+    folder(layout).exists() || layout.part(GIVEN_UP).exists()
+}
+
+/// Whether a folder holds nothing but a backup that was not unpacked as a whole.
+pub(crate) fn holds_nothing_else(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.flatten().all(|entry| entry.file_name() == UNFINISHED)
+}
+
+/// Removes a backup that was not unpacked as a whole: there are secrets in it.
+pub(crate) fn forget_unfinished(layout: &Layout) -> Result<()> {
+    remove(&layout.part(UNFINISHED))
+}
+
+/// Ends what an interruption left between two backups: one that gave way before the other took its place is back.
+fn settle(layout: &Layout) -> Result<()> {
+    let (folder, given_up) = (folder(layout), layout.part(GIVEN_UP));
+    if folder.exists() || !given_up.exists() {
+        return remove(&given_up);
+    }
+    std::fs::rename(&given_up, &folder).with_context(|| format!("could not take {} back", given_up.display()))
 }
 
 impl Installation {
@@ -62,8 +82,7 @@ impl Installation {
             let _lock = lock(reporter).await?;
             let unpacked = unpack(self, archive, &about).await;
             if unpacked.is_err() {
-                // There are secrets in it.
-                remove(&self.layout.part(UNFINISHED))?;
+                forget_unfinished(&self.layout)?;
             }
             unpacked?;
         }
@@ -90,8 +109,8 @@ async fn unpack(on: &Installation, archive: &Path, about: &About) -> Result<()> 
     }
     files::write(&on.layout.marker(), &format!("{}\n", on.config.name), 0o644)?;
     // One that was interrupted gives way only now, at once: half of it would be taken for a backup that is still to be restored.
+    settle(&on.layout)?;
     let given_up = on.layout.part(GIVEN_UP);
-    remove(&given_up)?;
     if folder.exists() {
         std::fs::rename(&folder, &given_up).with_context(|| format!("could not put {} aside", folder.display()))?;
     }
@@ -112,6 +131,8 @@ fn remove(path: &Path) -> Result<()> {
 /// Lets what is here give way to a backup that is being restored.
 pub(crate) async fn empty(on: &Installation, reporter: &dyn Reporter) -> Result<()> {
     let (layout, from) = (&on.layout, folder(&on.layout));
+    forget_unfinished(layout)?;
+    settle(layout)?;
     if !from.exists() || from.join(EMPTIED).exists() {
         return Ok(());
     }
@@ -167,4 +188,51 @@ pub(crate) async fn fill(on: &Installation) -> Result<()> {
     remove(&gone)?;
     std::fs::rename(folder(&on.layout), &gone).context("could not put the backup aside")?;
     remove(&gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wherever_a_second_backup_was_interrupted_one_of_both_is_there() {
+        let cases = [
+            (None, None, None),
+            (Some("new"), None, Some("new")),
+            (None, Some("old"), Some("old")),
+            (Some("new"), Some("old"), Some("new")),
+        ];
+        for (there, aside, expected) in cases {
+            let data = tempfile::tempdir().unwrap();
+            let layout = Layout::new(data.path(), data.path());
+            for (place, which) in [(folder(&layout), there), (layout.part(GIVEN_UP), aside)] {
+                if let Some(which) = which {
+                    std::fs::create_dir(&place).unwrap();
+                    std::fs::write(place.join(which), "").unwrap();
+                }
+            }
+            assert_eq!(under_way(&layout), expected.is_some());
+            settle(&layout).unwrap();
+            let left = std::fs::read_dir(folder(&layout)).ok().map(|mut entries| {
+                let entry = entries.next().unwrap().unwrap();
+                entry.file_name().into_string().unwrap()
+            });
+            assert_eq!(left.as_deref(), expected, "{there:?} {aside:?}");
+            assert!(!layout.part(GIVEN_UP).exists());
+        }
+    }
+
+    #[test]
+    fn a_backup_that_was_not_unpacked_as_a_whole_is_in_nobodys_way() {
+        let data = tempfile::tempdir().unwrap();
+        let layout = Layout::new(data.path(), data.path());
+        assert!(holds_nothing_else(data.path()));
+        assert!(holds_nothing_else(&data.path().join("absent")));
+        std::fs::create_dir(layout.part(UNFINISHED)).unwrap();
+        assert!(holds_nothing_else(data.path()));
+        std::fs::write(data.path().join("of somebody"), "").unwrap();
+        assert!(!holds_nothing_else(data.path()));
+        forget_unfinished(&layout).unwrap();
+        assert!(!layout.part(UNFINISHED).exists());
+    }
 }
