@@ -15,10 +15,12 @@ use crate::progress::Reporter;
 pub(crate) const BASE: &str = "iot-platform/python-base:3";
 /// The same from the public registry.
 pub(crate) const OFFICIAL: &str = "python:3.11-slim";
+/// The public registry.
+const REGISTRY: (&str, u16) = ("registry-1.docker.io", 443);
+/// How long a base for hosts may take to be made; a firewall that says nothing would let it wait for hours.
+const MADE: Duration = Duration::from_secs(600);
 /// What an imported base lacks.
 pub(crate) const PATH: &str = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Where the same comes from.
-const REGISTRY: (&str, u16) = ("registry-1.docker.io", 443);
 const ARCHIVE: &str = "python-base.tar";
 const FINGERPRINT: &str = "platform.fingerprint";
 
@@ -44,13 +46,16 @@ pub(crate) async fn for_hosts(log: &Path, reporter: &dyn Reporter) -> Result<Opt
         return Ok(None);
     }
     reporter.says("base of Python images: is made from Debian packages, as the public registry does not answer");
-    if let Err(error) = debootstrap(&archive, log).await {
-        reporter.says(&format!(
-            "base of Python images: {error:#}; hosts that reach no registry cannot get it"
-        ));
-        return Ok(None);
-    }
-    Ok(Some(archive))
+    let made = tokio::time::timeout(MADE, debootstrap(&archive, log)).await;
+    let why = match made {
+        Ok(Ok(())) => return Ok(Some(archive)),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => format!("Debian's packages did not come within {} min", MADE.as_secs() / 60),
+    };
+    reporter.says(&format!(
+        "base of Python images: {why}; hosts that reach no registry cannot get it"
+    ));
+    Ok(None)
 }
 
 /// Gets the base: from the cache, from the public registry when that answers quickly, or built from Debian packages.

@@ -263,12 +263,8 @@ fn service(on: &On<'_>, name: &str, settings: &Settings) -> Item {
 fn python(on: &On<'_>) -> Vec<Item> {
     let (tag, folder) = (image::python_tag(on.name()), on.path("python"));
     let base = image::BASE;
-    let source = on
-        .payload
-        .base
-        .as_ref()
-        .map_or("registry", |upload| upload.sha256.as_str());
-    let print = files::fingerprint(&[on.payload.dockerfile.as_bytes(), source.as_bytes()]);
+    // Not of where the base comes from: a host keeps the one that it has.
+    let print = files::fingerprint(&[on.payload.dockerfile.as_bytes()]);
     let get = match &on.payload.base {
         Some(_) => format!("docker import --change '{}' \"$FILE\" {base}", image::PATH),
         None => format!("docker pull -q {0} && docker tag {0} {base}", image::OFFICIAL),
