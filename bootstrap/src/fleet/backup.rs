@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use common::config::Role;
 use futures_util::future::join_all;
-use hosts::{Access as _, Remote};
+use hosts::{Access as _, Remote, last_lines};
 use tempfile::TempDir;
 
 use super::Fleet;
@@ -57,7 +57,7 @@ impl Fleet {
         crate::files::create_dir(&secrets)?;
         let data = self.inventory.config.data_dir.display().to_string();
         let script = format!(
-            "[ ! -e {} ] || {{ echo 'it is being made from a backup: run \\`restore\\` with that again first' >&2; exit 1; }}\n{}",
+            "[ ! -e {} ] || {{ echo 'it is being made from a backup: run `restore` with that again first' >&2; exit 1; }}\n{}",
             self.mark(),
             super::secrets::script(&data)
         );
@@ -134,7 +134,8 @@ async fn answered(access: &Remote, script: &str) -> Result<String, Problem> {
     }
     Err(Problem {
         exit: Exit::Failed,
-        message: format!("{}: {}", access.host(), answer.last_lines(5).join(" / ")),
+        // Not of what it said besides: that may be secrets.
+        message: format!("{}: {}", access.host(), last_lines(&answer.stderr, 5).join(" / ")),
     })
 }
 
