@@ -99,11 +99,11 @@ impl Authority {
     }
 }
 
-/// The days for which a certificate (the first in a PEM text) still holds.
+/// The whole days for which a certificate (the first in a PEM text) still holds; negative once it has ended.
 pub(crate) fn days_left(pem: &str, now: Timestamp) -> Option<i64> {
     let pem = read(pem)?;
     let end = pem.parse_x509().ok()?.validity().not_after.timestamp();
-    Some((end - now.as_second()) / 86_400)
+    Some((end - now.as_second()).div_euclid(86_400))
 }
 
 fn holds(params: &mut CertificateParams, now: Timestamp, days: i64) -> Result<()> {
@@ -172,5 +172,17 @@ mod tests {
         };
         assert!(!mixed.lasts(now()), "another's key");
         assert!(!format!("{one:?}").contains("PRIVATE"));
+    }
+
+    #[test]
+    fn a_certificate_has_ended_from_its_end_on() {
+        let host = Authority::make("iot", now())
+            .unwrap()
+            .issue(&names(&["one.example"]), now())
+            .unwrap();
+        let days = days_left(&host, now()).unwrap();
+        let after = |hours: i64| days_left(&host, now() + (24 * (days + 1) + hours).hours()).unwrap();
+        assert_eq!((after(-48), after(0), after(24)), (1, -1, -2));
+        assert_eq!(days_left("", now()), None);
     }
 }
