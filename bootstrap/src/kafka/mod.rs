@@ -108,6 +108,11 @@ pub(crate) fn copies_command(layout: &Layout, seconds: u64) -> [String; 6] {
     compiled(layout, "Copies", seconds.to_string())
 }
 
+/// Where that program is, once it is there.
+pub(crate) fn copies_class(layout: &Layout) -> PathBuf {
+    layout.part("kafka").join("libs").join(CLASSES).join("Copies.class")
+}
+
 /// What a shell on a broker's host takes for the broker's number.
 pub(crate) fn own_number(layout: &Layout) -> String {
     format!(

@@ -30,16 +30,16 @@ public final class Copies {
     private static String lacking(Admin admin, String broker) throws ExecutionException, InterruptedException {
         var names = admin.listTopics(new ListTopicsOptions().listInternal(true)).names().get();
         int count = 0;
-        String first = "";
+        String example = "";
         for (TopicDescription topic : admin.describeTopics(names).allTopicNames().get().values()) {
             for (TopicPartitionInfo partition : topic.partitions()) {
                 if (lacks(partition, broker)) {
                     count++;
-                    first = topic.name() + "-" + partition;
+                    example = topic.name() + "-" + partition.partition();
                 }
             }
         }
-        return count == 0 ? "" : count + " partitions lack copies, for example " + first;
+        return count == 0 ? "" : count + " partitions lack copies, for example of " + example;
     }
 
     /** Asks until nothing lacks copies. */
@@ -48,6 +48,8 @@ public final class Copies {
         try (var file = Files.newBufferedReader(Path.of(arguments[0]))) {
             access.load(file);
         }
+        access.put("default.api.timeout.ms", "15000");
+        access.put("request.timeout.ms", "10000");
         long limit = Long.parseLong(arguments[1]) * 1_000_000_000L;
         String broker = arguments.length > 2 ? arguments[2] : null;
         long began = System.nanoTime();
@@ -63,7 +65,7 @@ public final class Copies {
                     return;
                 }
                 if (System.nanoTime() - began > limit) {
-                    System.err.println(lacking);
+                    System.err.println("after " + arguments[1] + " s " + lacking);
                     System.exit(1);
                 }
                 Thread.sleep(PAUSE_MILLIS);

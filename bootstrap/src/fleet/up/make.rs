@@ -46,27 +46,45 @@ impl Run<'_> {
                     made.push(one(member).await);
                 }
             }
-            // The first host that does not get ready keeps the next from the same fate, also when the command is run again. Infrastructure is
-            // waited for where it was changed only: what is broken elsewhere may be what a later host is to mend.
             Stage::Infrastructure | Stage::Services if self.one_by_one(stage).await => {
-                for member in &self.members {
-                    if made.iter().any(Result::is_err) {
-                        made.push(Ok(0));
-                        continue;
-                    }
-                    let outcome = match one(member).await {
-                        Ok(0) if stage == Stage::Infrastructure => Ok(0),
-                        Ok(count) => self.works_again(member, stage).await.map(|()| count),
-                        outcome => outcome,
-                    };
-                    made.push(outcome);
-                }
+                made = self.in_turn(stage, one).await;
             }
             // Brokers need each other to begin, however few hosts an admin wants changed at once.
             Stage::Infrastructure => made = join_all(self.members.iter().map(one)).await,
             _ => made = self.fleet.inventory.each(self.members.iter().map(one)).await,
         }
         self.settle(made).into_iter().sum::<usize>() > 0
+    }
+
+    /// One host after the other. The first that does not get ready keeps the next from the same fate, also when the command is run again.
+    /// Infrastructure is waited for where it was changed only: what is broken elsewhere may be what a later host is to mend.
+    async fn in_turn(
+        &self,
+        stage: Stage,
+        one: impl AsyncFn(&Member) -> Result<usize, Problem>,
+    ) -> Vec<Result<usize, Problem>> {
+        if stage == Stage::Infrastructure {
+            // The run before may have ended while a broker was still getting its copies.
+            let asked = self.members.iter().map(|member| self.copies(member));
+            let whole = self.fleet.inventory.each(asked).await;
+            if whole.iter().any(Result::is_err) {
+                return whole.into_iter().map(|whole| whole.map(|()| 0)).collect();
+            }
+        }
+        let mut made: Vec<Result<usize, Problem>> = Vec::new();
+        for member in &self.members {
+            if made.iter().any(Result::is_err) {
+                made.push(Ok(0));
+                continue;
+            }
+            let outcome = match one(member).await {
+                Ok(0) if stage == Stage::Infrastructure => Ok(0),
+                Ok(count) => self.works_again(member, stage).await.map(|()| count),
+                outcome => outcome,
+            };
+            made.push(outcome);
+        }
+        made
     }
 
     /// Whether hosts are changed one after the other: what runs on one is away while the others work. Where none works yet there is no reason
@@ -120,25 +138,21 @@ impl Run<'_> {
         }
         let layout = &self.fleet.on.layout;
         let program = kafka::copies_command(layout, COPIED.as_secs()).map(|word| format!("'{word}'"));
-        // Of this broker only: one that is away already cannot have its copies.
+        // Of this broker only: one that is away already cannot have its copies. A release that brings no such program did not wait either.
         let script = format!(
-            "cd /; runuser -u {} -- {} {}",
+            "[ ! -e '{}' ] || {{ cd /; runuser -u {} -- {} {}; }}",
+            kafka::copies_class(layout).display(),
             account(&config.name),
             program.join(" "),
             kafka::own_number(layout)
         );
-        let answer = member.access.root(&script, COPIED + Duration::from_secs(60)).await?;
+        let answer = member.access.root(&script, COPIED + Duration::from_secs(90)).await?;
         if answer.succeeded() {
             return Ok(());
         }
         Err(Problem {
             exit: Exit::Unhealthy,
-            message: format!(
-                "{}: kafka: after {} s {}",
-                member.access.host(),
-                COPIED.as_secs(),
-                answer.last_lines(3).join(" / ")
-            ),
+            message: format!("{}: kafka: {}", member.access.host(), answer.last_lines(3).join(" / ")),
         })
     }
 
