@@ -338,7 +338,8 @@ fn check_roles(hosts: &[Host], brokers: usize, databases: usize) -> Result<(), C
         let naming = all.filter(|named| **named == role).count();
         if naming > 0 && naming != wanted {
             let name = role.name();
-            let message = format!("`services` name {name} {naming} times, and {name}.replication is {wanted}");
+            let message =
+                format!("`services` name {name} on {naming} of the hosts, and {name}.replication is {wanted}");
             return Err(ConfigError::new("hosts", message));
         }
     }

@@ -86,7 +86,7 @@ fn wrong_files_say_where_and_what_is_near() {
         ),
         (
             r#"{"kafka":{"replication":3},"hosts":[{"connection":"ssh","address":"192.0.2.1","services":["kafka"]},{"connection":"ssh","address":"192.0.2.2"},{"connection":"ssh","address":"192.0.2.3"}]}"#,
-            "at hosts: `services` name kafka 1 times, and kafka.replication is 3",
+            "at hosts: `services` name kafka on 1 of the hosts, and kafka.replication is 3",
         ),
         (
             r#"{"mongodb":{"uri":"mongodb://x"}}"#,

@@ -1,4 +1,4 @@
-//! Reading what an admin writes strictly, where a later release may have written more.
+//! Reading what a later release may have written more of: what this one does not know is passed over, though an admin may not write it.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize as _, Deserializer, Serialize};
