@@ -64,8 +64,13 @@ impl Run<'_> {
         one: impl AsyncFn(&Member) -> Result<usize, Problem>,
     ) -> Vec<Result<usize, Problem>> {
         if stage == Stage::Infrastructure {
-            // The run before may have ended while a broker was still getting its copies.
-            let asked = self.members.iter().map(|member| self.copies(member));
+            // The run before may have ended while a broker was still getting its copies. One that is to be changed may be mended by that.
+            let asked = self.members.iter().map(async |member| {
+                if is_due(member, stage) {
+                    return Ok(());
+                }
+                self.copies(member).await
+            });
             let whole = self.fleet.inventory.each(asked).await;
             if whole.iter().any(Result::is_err) {
                 return whole.into_iter().map(|whole| whole.map(|()| 0)).collect();
@@ -91,11 +96,7 @@ impl Run<'_> {
     /// to, but for several brokers, which hundreds of clients that begin at once keep busy for long. Brokers that do not work need each other to begin, and so do members
     /// of a replica set.
     async fn one_by_one(&self, stage: Stage) -> bool {
-        let due = |member: &Member| {
-            let mut actions = member.plan.iter().flat_map(|plan| &plan.actions);
-            actions.any(|action| member.items.get(action.item).is_some_and(|(when, _)| *when == stage))
-        };
-        if !self.members.iter().any(due) {
+        if !self.members.iter().any(|member| is_due(member, stage)) {
             return false;
         }
         let works = !self.invented && !self.fleet.on.options.rotate;
@@ -107,7 +108,7 @@ impl Run<'_> {
         }
     }
 
-    /// Whether every broker, and every member of a replica set, works now.
+    /// Whether most brokers and members of a replica set work now. The others do not need them to begin: they may be beginning.
     async fn several_work(&self) -> bool {
         let inventory = &self.fleet.inventory;
         let asked = inventory
@@ -117,7 +118,8 @@ impl Run<'_> {
                 Some(answer.is_ok_and(|answer| answer.succeeded()))
             }))
             .await;
-        asked.into_iter().flatten().all(|works| works)
+        let asked: Vec<bool> = asked.into_iter().flatten().collect();
+        2 * asked.iter().filter(|works| **works).count() > asked.len()
     }
 
     /// Waits until what was changed on a host works, so that the next host may be changed.
@@ -168,6 +170,12 @@ impl Run<'_> {
             message: format!("{}: {}", member.access.host(), answer.last_lines(20).join("\n    ")),
         })
     }
+}
+
+/// Whether something of a stage is to be made on a host.
+fn is_due(member: &Member, stage: Stage) -> bool {
+    let mut actions = member.plan.iter().flat_map(|plan| &plan.actions);
+    actions.any(|action| member.items.get(action.item).is_some_and(|(when, _)| *when == stage))
 }
 
 /// What another host must say before something can be made here.
