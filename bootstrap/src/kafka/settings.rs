@@ -176,8 +176,8 @@ group.min.session.timeout.ms=3000
 # After a kill the controller waits this long for the broker's former life before it lets the new one in.
 broker.session.timeout.ms=4000
 broker.heartbeat.interval.ms=500
-# A controller that is gone is followed by another after this, and only then is its broker missed. One that is merely slow keeps its
-# place: the others ask each other before they vote.
+# A controller that is gone is followed by another after this, and only then is its broker missed. Two waits of a fetch, 1000, are the
+# least that is sound; with that, hosts that are short of CPUs elect for nothing.
 controller.quorum.fetch.timeout.ms=1500
 num.network.threads=2
 num.io.threads=4
