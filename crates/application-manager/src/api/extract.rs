@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use common::OperationId;
+use common::rules::problem::in_words;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -34,9 +35,10 @@ fn body_error(rejection: JsonRejection) -> ApiError {
         _ => "bad-request",
     };
     let text = rejection.body_text();
+    // Where the text is no JSON at all, its place is what helps.
     let text = text
         .strip_prefix("Failed to deserialize the JSON body into the target type: ")
-        .unwrap_or(&text);
+        .map_or_else(|| text.clone(), in_words);
     ApiError::new(status, kind, text)
 }
 
@@ -63,7 +65,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Args<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Query(args) = Query::from_request_parts(parts, state)
             .await
-            .map_err(|rejection: QueryRejection| ApiError::bad_request(rejection.body_text()))?;
+            .map_err(|rejection: QueryRejection| {
+                let text = rejection.body_text();
+                let text = text
+                    .strip_prefix("Failed to deserialize query string: ")
+                    .unwrap_or(&text);
+                ApiError::bad_request(in_words(text))
+            })?;
         Ok(Self(args))
     }
 }

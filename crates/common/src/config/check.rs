@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Config, Connection, Host, Mode, Role, SecretName};
-use crate::rules::problem::{nearest, wanted_in_words};
+use crate::rules::problem::{in_words, nearest};
 use crate::settings::{LEAST_INSTANCE_DAYS, Sasl};
 
 /// Why `config.json` is refused: where, what was found, what is allowed.
@@ -362,7 +362,7 @@ fn check_roles(hosts: &[Host], brokers: usize, databases: usize) -> Result<(), C
 fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigError {
     let inner = error.inner();
     let text = inner.to_string();
-    let message = in_words(text.split(" at line ").next().unwrap_or(&text));
+    let message = in_words(&text);
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let named = message.starts_with("unknown ");
     let nearest = names
@@ -381,15 +381,4 @@ fn from_serde(error: &serde_path_to_error::Error<serde_json::Error>) -> ConfigEr
         );
     }
     ConfigError { at, message, nearest }
-}
-
-/// The same with what was expected in words.
-fn in_words(message: &str) -> String {
-    let words = message
-        .rsplit_once("expected ")
-        .and_then(|(found, wanted)| Some((found, wanted_in_words(wanted)?)));
-    words.map_or_else(
-        || message.to_owned(),
-        |(found, words)| format!("{found}expected {words}"),
-    )
 }

@@ -73,7 +73,7 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 
 /// What the parser of JSON wants, in words: it names this program's types, which mean nothing to whoever writes a file.
 #[must_use]
-pub fn wanted_in_words(wanted: &str) -> Option<&'static str> {
+pub(super) fn wanted_in_words(wanted: &str) -> Option<&'static str> {
     Some(match wanted {
         "u16" => "a whole number from 0 to 65535",
         "u32" | "u64" | "usize" => "a whole number, not negative",
@@ -86,6 +86,22 @@ pub fn wanted_in_words(wanted: &str) -> Option<&'static str> {
         wanted if wanted.starts_with("struct ") => "an object",
         _ => return None,
     })
+}
+
+/// What the parser of JSON says, for whoever wrote it: without the place in the text, and without this program's types.
+#[must_use]
+pub fn in_words(message: &str) -> String {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    if let Some((before, _)) = message.split_once("UUID parsing failed") {
+        return format!("{before}expected an id, as this platform gives them");
+    }
+    let words = message
+        .rsplit_once("expected ")
+        .and_then(|(found, wanted)| Some((found, wanted_in_words(wanted)?)));
+    words.map_or_else(
+        || message.to_owned(),
+        |(found, words)| format!("{found}expected {words}"),
+    )
 }
 
 /// Words for "one of these names", with the nearest one first.
@@ -137,6 +153,26 @@ pub fn listed(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parser_speaks_to_people() {
+        for (said, words) in [
+            (
+                "when: invalid type: integer `1`, expected a string at line 1 column 9",
+                "when: invalid type: integer `1`, expected a text",
+            ),
+            (
+                "location: UUID parsing failed: invalid character: found `n` at 0 at line 1 column 50",
+                "location: expected an id, as this platform gives them",
+            ),
+            (
+                "when.kind: unknown variant `at`, expected one of `now`, `once` at line 1 column 7",
+                "when.kind: unknown variant `at`, expected one of `now`, `once`",
+            ),
+        ] {
+            assert_eq!(in_words(said), words);
+        }
+    }
 
     #[test]
     fn the_nearest_name_is_offered_only_when_it_is_near() {
